@@ -1,0 +1,83 @@
+// Command docker-init is the first process of a container: it starts its arguments as a program, passes signals on to it,
+// reaps what is orphaned, and exits as the program did. Without arguments it only reaps, until SIGTERM.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"runtime/debug"
+
+	"golang.org/x/sys/unix"
+)
+
+// Exit codes for a program that cannot be started: shells' convention.
+const (
+	cannotRun = 126
+	notFound  = 127
+)
+
+func main() {
+	debug.SetGCPercent(-1) // it allocates nothing worth collecting
+	signals := make(chan os.Signal, 32)
+	signal.Notify(signals)
+	signal.Ignore(unix.SIGTTIN, unix.SIGTTOU) // handing over the terminal must not stop us
+	child := 0
+	if len(os.Args) > 1 {
+		child = start(os.Args[1:])
+	}
+	for s := range signals {
+		sig, ok := s.(unix.Signal)
+		switch {
+		case !ok || sig == unix.SIGURG: // SIGURG: the Go runtime's own
+		case sig == unix.SIGCHLD:
+			reap(child)
+		case child != 0:
+			_ = unix.Kill(child, sig) // it has just ended: the next SIGCHLD says so
+		case sig == unix.SIGTERM:
+			os.Exit(0)
+		}
+	}
+}
+
+// start starts the program in a process group of its own, in the foreground of the terminal if there is one.
+func start(argv []string) int {
+	path, err := exec.LookPath(argv[0])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "docker-init:", err)
+		if errors.Is(err, exec.ErrNotFound) || errors.Is(err, os.ErrNotExist) {
+			os.Exit(notFound)
+		}
+		os.Exit(cannotRun)
+	}
+	_, err = unix.IoctlGetTermios(0, unix.TCGETS)
+	p, err := os.StartProcess(path, argv, &os.ProcAttr{
+		Files: []*os.File{os.Stdin, os.Stdout, os.Stderr},
+		Sys:   &unix.SysProcAttr{Setpgid: true, Foreground: err == nil},
+	})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "docker-init:", err)
+		os.Exit(cannotRun)
+	}
+	return p.Pid
+}
+
+// reap reaps all that has ended, and exits when the program has.
+func reap(child int) {
+	for {
+		var ws unix.WaitStatus
+		pid, err := unix.Wait4(-1, &ws, unix.WNOHANG, nil)
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case err != nil || pid <= 0:
+			return
+		case pid == child && ws.Signaled():
+			os.Exit(128 + int(ws.Signal()))
+		case pid == child && ws.Exited():
+			os.Exit(ws.ExitStatus())
+		}
+	}
+}

@@ -1,0 +1,153 @@
+package files
+
+import (
+	"archive/tar"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+)
+
+// WriteTar writes a directory, or one file, as a tar stream. Sockets are left out, as tar(1) does. A file that shrinks
+// meanwhile is an error; one that grows is cut at the size it had.
+func (t *Tree) WriteTar(name string, w io.Writer) error {
+	dir, base, err := t.archiveRoot(name)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	tw := tar.NewWriter(w)
+	err = fs.WalkDir(dir.FS(), base, func(p string, d fs.DirEntry, err error) error {
+		if err != nil || p == "." {
+			return err
+		}
+		return addToTar(tw, dir, p)
+	})
+	return errors.Join(err, tw.Close())
+}
+
+func (t *Tree) archiveRoot(name string) (*os.Root, string, error) {
+	f, info, err := t.Open(name)
+	if err != nil {
+		return nil, "", err
+	}
+	defer f.Close()
+	if !info.IsDir() {
+		return t.parent(name)
+	}
+	root, err := t.openRoot(name)
+	return root, ".", err
+}
+
+func addToTar(tw *tar.Writer, dir *os.Root, p string) error {
+	info, err := dir.Lstat(p)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // removed meanwhile
+	}
+	if err != nil || info.Mode().Type() == fs.ModeSocket {
+		return err
+	}
+	var target string
+	if info.Mode().Type() == fs.ModeSymlink {
+		if target, err = dir.Readlink(p); err != nil {
+			return err
+		}
+	}
+	h, err := tar.FileInfoHeader(info, target)
+	if err != nil {
+		return err
+	}
+	h.Name, h.Uname, h.Gname, h.Format = p, "", "", tar.FormatPAX
+	if info.IsDir() {
+		h.Name += "/"
+	}
+	if !info.Mode().IsRegular() {
+		return tw.WriteHeader(h)
+	}
+	f, err := dir.Open(p)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := tw.WriteHeader(h); err != nil {
+		return err
+	}
+	_, err = io.CopyN(tw, f, h.Size)
+	return err
+}
+
+// ReadTar unpacks a tar stream into a directory. Names that would leave it are refused, and so is what is neither a
+// file, a directory nor a link. What was unpacked before an error stays.
+func (t *Tree) ReadTar(name string, r io.Reader) error {
+	dir, err := t.openRoot(name)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	tr := tar.NewReader(r)
+	for {
+		h, err := tr.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrArchive, err)
+		}
+		if err := unpack(dir, h, tr); err != nil {
+			return fmt.Errorf("unpack %q: %w", h.Name, err)
+		}
+	}
+}
+
+// ErrArchive is wrapped by errors about the tar stream itself.
+var ErrArchive = errors.New("not a readable tar archive")
+
+func unpack(dir *os.Root, h *tar.Header, r io.Reader) error {
+	p := strings.TrimPrefix(path.Clean("/"+h.Name), "/")
+	if p == "" {
+		return nil
+	}
+	for part := range strings.SplitSeq(h.Name, "/") {
+		if part == ".." {
+			return fmt.Errorf("%w: a name with ..", ErrArchive)
+		}
+	}
+	if parent := path.Dir(p); parent != "." {
+		if err := dir.MkdirAll(parent, 0o755); err != nil {
+			return err
+		}
+	}
+	mode := h.FileInfo().Mode().Perm()
+	switch h.Typeflag {
+	case tar.TypeDir:
+		if err := dir.MkdirAll(p, 0o755); err != nil {
+			return err
+		}
+	case tar.TypeReg:
+		if err := replace(dir, p, r, mode); err != nil {
+			return err
+		}
+	case tar.TypeSymlink:
+		_ = dir.Remove(p)
+		return errors.Join(dir.Symlink(h.Linkname, p), dir.Lchown(p, h.Uid, h.Gid))
+	case tar.TypeLink:
+		_ = dir.Remove(p)
+		return dir.Link(strings.TrimPrefix(path.Clean("/"+h.Linkname), "/"), p)
+	default:
+		return fmt.Errorf("%w: an entry of type %q", ErrArchive, h.Typeflag)
+	}
+	return errors.Join(dir.Lchown(p, h.Uid, h.Gid), dir.Chmod(p, mode), dir.Chtimes(p, h.ModTime, h.ModTime))
+}
+
+func replace(dir *os.Root, p string, r io.Reader, mode fs.FileMode) error {
+	_ = dir.Remove(p) // never write through a link
+	f, err := dir.OpenFile(p, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(f, r)
+	return errors.Join(err, f.Close())
+}

@@ -1,0 +1,198 @@
+// Package files reads and writes the files of a running container, as its processes see them: its mounts are crossed,
+// its symbolic links resolve against its own root, and no path leaves it.
+package files
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"time"
+
+	"github.com/cyphar/filepath-securejoin/pathrs-lite"
+	"golang.org/x/sys/unix"
+)
+
+// Errors that callers decide on; fs.ErrNotExist, fs.ErrExist and fs.ErrPermission are told too.
+var (
+	ErrNotRegular = errors.New("not a regular file")
+	ErrIsRoot     = errors.New("the root directory cannot be removed")
+)
+
+// Tree is the file tree of one container.
+type Tree struct {
+	pid int
+}
+
+// Of returns the tree that the process with that PID has as its root: proc(5), /proc/PID/root.
+func Of(pid int) *Tree { return &Tree{pid} }
+
+// Entry describes a file.
+type Entry struct {
+	Name    string    `json:"name"`
+	Type    string    `json:"type"` // file, directory, symlink, device, pipe, socket
+	Size    int64     `json:"size"` // bytes
+	Mode    string    `json:"mode"` // as ls -l writes it
+	UID     uint32    `json:"uid"`
+	GID     uint32    `json:"gid"`
+	ModTime time.Time `json:"mod_time"`
+	Target  string    `json:"target,omitempty"` // of a symbolic link
+}
+
+func (t *Tree) root() (*os.File, error) {
+	return os.OpenFile(fmt.Sprintf("/proc/%d/root", t.pid), unix.O_PATH|unix.O_DIRECTORY, 0)
+}
+
+// handle resolves name inside the container; the result is an O_PATH descriptor.
+func (t *Tree) handle(name string) (*os.File, error) {
+	root, err := t.root()
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	return pathrs.OpenatInRoot(root, name)
+}
+
+// Open opens a regular file or a directory for reading.
+func (t *Tree) Open(name string) (*os.File, fs.FileInfo, error) {
+	h, err := t.handle(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer h.Close()
+	info, err := h.Stat()
+	if err != nil {
+		return nil, nil, err
+	}
+	if !info.Mode().IsRegular() && !info.IsDir() { // opening a pipe or a device has effects
+		return nil, nil, fmt.Errorf("%s: %w", name, ErrNotRegular)
+	}
+	f, err := pathrs.Reopen(h, unix.O_RDONLY|unix.O_CLOEXEC)
+	return f, info, err
+}
+
+// List returns the entries of a directory, by name.
+func (t *Tree) List(name string) ([]Entry, error) {
+	root, err := t.openRoot(name)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	dir, err := fs.ReadDir(root.FS(), ".")
+	if err != nil {
+		return nil, err
+	}
+	entries := make([]Entry, 0, len(dir))
+	for _, d := range dir {
+		info, err := d.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // removed meanwhile
+		}
+		if err != nil {
+			return nil, err
+		}
+		e := entryOf(info)
+		if e.Type == "symlink" {
+			e.Target, _ = root.Readlink(d.Name()) // gone meanwhile: no target to show
+		}
+		entries = append(entries, e)
+	}
+	return entries, nil
+}
+
+// openRoot opens a directory of the container as one that nothing below can leave.
+func (t *Tree) openRoot(name string) (*os.Root, error) {
+	h, err := t.handle(name)
+	if err != nil {
+		return nil, err
+	}
+	defer h.Close()
+	return os.OpenRoot(fmt.Sprintf("/proc/self/fd/%d", h.Fd()))
+}
+
+// parent opens the directory that holds name, and returns the last part of name.
+func (t *Tree) parent(name string) (*os.Root, string, error) {
+	dir, base := path.Split(path.Clean("/" + name))
+	if base == "" {
+		return nil, "", ErrIsRoot
+	}
+	root, err := t.openRoot(dir)
+	return root, base, err
+}
+
+// Write puts all of r into a file: into a new one beside it that then takes its place, so that a reader sees the old or
+// the new content and a full disk leaves the old. An existing file's mode and owner are kept; a symbolic link's target
+// is written.
+func (t *Tree) Write(name string, r io.Reader) error {
+	dir, base, err := t.parent(t.follow(name))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	mode, uid, gid := fs.FileMode(0o644), 0, 0
+	if info, err := dir.Lstat(base); err == nil {
+		if !info.Mode().IsRegular() {
+			return fmt.Errorf("%s: %w", name, ErrNotRegular)
+		}
+		st := info.Sys().(*unixStat)
+		mode, uid, gid = info.Mode().Perm(), int(st.Uid), int(st.Gid)
+	}
+	temp := fmt.Sprintf(".%.200s.%x", base, time.Now().UnixNano())
+	f, err := dir.OpenFile(temp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(f, r)
+	err = errors.Join(err, f.Chown(uid, gid), f.Chmod(mode), f.Close())
+	if err == nil {
+		err = dir.Rename(temp, base)
+	}
+	if err != nil {
+		return errors.Join(err, dir.Remove(temp))
+	}
+	return nil
+}
+
+// follow returns where a symbolic link leads inside the container, or name itself. The kernel names a file of another
+// mount namespace by its path there (d_path), which is the container's.
+func (t *Tree) follow(name string) string {
+	h, err := t.handle(name)
+	if err != nil {
+		return name
+	}
+	defer h.Close()
+	target, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", h.Fd()))
+	if err != nil {
+		return name
+	}
+	return target
+}
+
+// Mkdir makes a directory and those above it; one that exists is fine.
+func (t *Tree) Mkdir(name string) error {
+	root, err := t.root()
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	h, err := pathrs.MkdirAllHandle(root, name, 0o755)
+	if err != nil {
+		return err
+	}
+	return h.Close()
+}
+
+// Remove removes a file, or a directory with all below it.
+func (t *Tree) Remove(name string) error {
+	dir, base, err := t.parent(name)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	if _, err := dir.Lstat(base); err != nil {
+		return err
+	}
+	return dir.RemoveAll(base)
+}

@@ -1,0 +1,176 @@
+// Package oci runs containers: it makes their specifications and is the only place that knows runc.
+package oci
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"berth/runtime/engine/process"
+)
+
+// maxMessage bounds what is kept of what runc says when it fails.
+const maxMessage = 4 << 10
+
+// Runtime drives one runc. State stands in Root, a tmpfs: it is gone with the sandbox.
+type Runtime struct {
+	Path   string // of the runc binary
+	Root   string // runc's state directory
+	Reaper *process.Reaper
+
+	serial atomic.Uint64
+}
+
+// Run makes and starts a container from bundle, which holds rootfs; it returns the container's init process.
+func (r *Runtime) Run(ctx context.Context, id, bundle string, spec *specs.Spec) (*process.Process, error) {
+	if err := writeJSON(filepath.Join(bundle, "config.json"), spec); err != nil {
+		return nil, err
+	}
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer null.Close()
+	pidFile := filepath.Join(bundle, "init.pid")
+	since := r.Reaper.Now()
+	if err := r.command(ctx, []*os.File{null, null, null}, "run", "--detach", "--no-pivot", "--bundle", bundle,
+		"--pid-file", pidFile, id); err != nil {
+		return nil, fmt.Errorf("run container %s: %w", id, err)
+	}
+	pid, err := readPID(pidFile)
+	if err != nil {
+		return nil, err
+	}
+	return r.Reaper.Adopt(pid, since), nil
+}
+
+// Exec starts a process in a running container with files as its standard input, output and error. They are the
+// caller's to close, as soon as Exec returns.
+func (r *Runtime) Exec(ctx context.Context, id string, p *specs.Process, files []*os.File) (*process.Process, error) {
+	return r.exec(ctx, id, p, files)
+}
+
+// ExecTTY starts a process in a running container on a terminal of its own; it returns the terminal's master.
+func (r *Runtime) ExecTTY(ctx context.Context, id string, p *specs.Process) (*process.Process, *os.File, error) {
+	console, err := newConsole(filepath.Join(r.Root, "tty-"+r.unique()))
+	if err != nil {
+		return nil, nil, err
+	}
+	defer console.Close()
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer null.Close()
+	proc, err := r.exec(ctx, id, p, []*os.File{null, null, null}, "--tty", "--console-socket", console.path)
+	if err != nil {
+		return nil, nil, err
+	}
+	master, err := console.Master()
+	if err != nil {
+		_ = proc.Signal(9) // it has no terminal: nobody could use it
+		return nil, nil, err
+	}
+	return proc, master, nil
+}
+
+func (r *Runtime) exec(ctx context.Context, id string, p *specs.Process, files []*os.File, extra ...string) (*process.Process, error) {
+	stem := filepath.Join(r.Root, "exec-"+r.unique())
+	spec, pidFile := stem+".json", stem+".pid"
+	defer os.Remove(spec)
+	defer os.Remove(pidFile)
+	if err := writeJSON(spec, p); err != nil {
+		return nil, err
+	}
+	since := r.Reaper.Now()
+	args := append([]string{"exec", "--detach", "--process", spec, "--pid-file", pidFile}, extra...)
+	if err := r.command(ctx, files, append(args, id)...); err != nil {
+		return nil, err
+	}
+	pid, err := readPID(pidFile)
+	if err != nil {
+		return nil, err
+	}
+	return r.Reaper.Adopt(pid, since), nil
+}
+
+// Error is what runc said when it failed.
+type Error struct {
+	Code    int
+	Message string
+}
+
+func (e *Error) Error() string { return "runc: " + e.Message }
+
+// command runs runc to its end. Its log goes to a file of its own, for the standard error is the container's.
+func (r *Runtime) command(ctx context.Context, files []*os.File, args ...string) error {
+	log, err := os.CreateTemp(r.Root, "log-")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(log.Name())
+	defer log.Close()
+	argv := append([]string{"runc", "--root", r.Root, "--log", log.Name(), "--log-format", "json"}, args...)
+	p, err := r.Reaper.Start(r.Path, argv, &os.ProcAttr{
+		Files: files, Dir: "/", Env: []string{"PATH=/bin", "GOMAXPROCS=2", "XDG_RUNTIME_DIR=/run"},
+	})
+	if err != nil {
+		return err
+	}
+	status, err := p.Wait(ctx)
+	if err != nil {
+		return errors.Join(err, p.Signal(9))
+	}
+	if status.Code == 0 {
+		return nil
+	}
+	return &Error{Code: status.Code, Message: lastError(log)}
+}
+
+// lastError finds runc's last error message in its JSON log.
+func lastError(log io.Reader) string {
+	b, err := io.ReadAll(io.LimitReader(log, 1<<20))
+	if err != nil {
+		return err.Error()
+	}
+	message := "failed without a message"
+	for line := range bytes.Lines(b) {
+		var entry struct{ Level, Msg string }
+		if json.Unmarshal(line, &entry) == nil && (entry.Level == "error" || entry.Level == "fatal") {
+			message = entry.Msg
+		}
+	}
+	return message[:min(len(message), maxMessage)]
+}
+
+func (r *Runtime) unique() string { return strconv.FormatUint(r.serial.Add(1), 36) }
+
+func readPID(path string) (int, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return 0, err
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err != nil || pid <= 1 {
+		return 0, fmt.Errorf("runc wrote %q as a PID", b)
+	}
+	return pid, nil
+}
+
+func writeJSON(path string, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, b, 0o600)
+}
