@@ -1,0 +1,181 @@
+// Package sandbox builds sandboxes on this host behind the userns wall, finds them again after a restart of the server,
+// and takes them away without a trace. It is the only part of the server that needs root.
+//
+// A sandbox is one process tree in its own user, PID, mount, network, IPC, UTS and cgroup namespaces. All that it holds
+// on the host is named after its ID, and is found by that name: a directory below the run directory, one below the data
+// directory, a control group, a network link and a lease on its image. So there is one way to end a sandbox, whole or
+// half-made, by this server or an earlier one: remove.
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"berth/quotas/cgroup"
+	"berth/quotas/network"
+	"berth/runtime/imagecache"
+	"berth/sessions"
+)
+
+// DefaultUIDBase is the first user ID of the first sandbox: above what systemd-nspawn (to 0x6fffffff) and /etc/subuid give
+// out, below 2^31, for some programs keep IDs in an int. Each sandbox has idRange of them.
+const (
+	DefaultUIDBase = 0x7000_0000
+	idRange        = 1 << 16
+)
+
+// Config is what a Launcher works with. All fields but Log, UIDBase, DiskReserve and Trace are required.
+type Config struct {
+	DataDir    string // session disks are in DataDir/sessions
+	RunDir     string // sockets and state are in RunDir/ID
+	Runc       string // path of the runc binary
+	DockerInit string // path of the docker-init binary
+	Images     *imagecache.Cache
+	Cgroups    *cgroup.Instance
+	Network    *network.Network
+
+	UIDBase     uint32 // 0: DefaultUIDBase
+	DiskReserve int64  // bytes of the host's disk that sessions never get
+	Log         *slog.Logger
+
+	// Trace is called before each step of a launch; an error stops it there. Tests use it to fail at every step.
+	Trace func(step string) error
+}
+
+// Launcher implements sessions.Launcher.
+type Launcher struct {
+	Config
+
+	mu     sync.Mutex
+	making map[sessions.ID]bool     // launches under way: not to be swept
+	alive  map[sessions.ID]*Sandbox // found or launched by this server
+}
+
+// New checks the configuration and makes the directories.
+func New(c Config) (*Launcher, error) {
+	if c.UIDBase == 0 {
+		c.UIDBase = DefaultUIDBase
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	if c.Trace == nil {
+		c.Trace = func(string) error { return nil }
+	}
+	for _, file := range []*string{&c.Runc, &c.DockerInit} {
+		abs, err := filepath.Abs(*file)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := os.Stat(abs); err != nil {
+			return nil, fmt.Errorf("%w: build it with make build", err)
+		}
+		*file = abs
+	}
+	l := &Launcher{Config: c, making: map[sessions.ID]bool{}, alive: map[sessions.ID]*Sandbox{}}
+	// Others may pass through the run directory, as each sandbox does by its own user ID, but not look.
+	return l, errors.Join(makeDir(c.RunDir, 0o711), makeDir(l.disksDir(), 0o700))
+}
+
+func makeDir(path string, mode os.FileMode) error {
+	return errors.Join(os.MkdirAll(path, mode), os.Chmod(path, mode))
+}
+
+func (l *Launcher) disksDir() string               { return filepath.Join(l.DataDir, "sessions") }
+func (l *Launcher) diskDir(id sessions.ID) string  { return filepath.Join(l.disksDir(), string(id)) }
+func (l *Launcher) diskPath(id sessions.ID) string { return filepath.Join(l.diskDir(id), "disk.img") }
+func (l *Launcher) runDir(id sessions.ID) string   { return filepath.Join(l.RunDir, string(id)) }
+func (l *Launcher) socket(id sessions.ID) string   { return filepath.Join(l.runDir(id), "sandbox.sock") }
+func (l *Launcher) logPath(id sessions.ID) string  { return filepath.Join(l.diskDir(id), "sandbox.log") }
+
+// Find returns a sandbox that an earlier server launched and that still runs.
+func (l *Launcher) Find(_ context.Context, id sessions.ID) (sessions.Sandbox, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if s, ok := l.alive[id]; ok {
+		return s, nil
+	}
+	if !id.Valid() {
+		return nil, sessions.ErrNotFound
+	}
+	st, err := l.readState(id)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", sessions.ErrNotFound, err)
+	}
+	p, err := st.process()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", sessions.ErrNotFound, err)
+	}
+	if err := l.Network.Adopt(string(id)); err != nil {
+		return nil, errors.Join(err, p.release())
+	}
+	s := newSandbox(l, st, p)
+	l.alive[id] = s
+	return s, nil
+}
+
+// Sweep removes all that is named after an ID that is neither in keep nor being launched.
+func (l *Launcher) Sweep(ctx context.Context, keep []sessions.ID) (removed []sessions.ID, err error) {
+	found, err := l.remnants()
+	for _, id := range found {
+		l.mu.Lock()
+		skip := l.making[id] || slices.Contains(keep, id)
+		l.mu.Unlock()
+		if skip {
+			continue
+		}
+		if e := l.remove(ctx, id); e != nil {
+			err = errors.Join(err, e)
+			continue
+		}
+		removed = append(removed, id)
+	}
+	return removed, err
+}
+
+// remnants lists every ID that something of ours on this host is named after.
+func (l *Launcher) remnants() ([]sessions.ID, error) {
+	var ids []sessions.ID
+	var failed error
+	add := func(names []string, err error) {
+		failed = errors.Join(failed, err)
+		for _, n := range names {
+			if id := sessions.ID(n); id.Valid() && !slices.Contains(ids, id) {
+				ids = append(ids, id)
+			}
+		}
+	}
+	add(entries(l.RunDir))
+	add(entries(l.disksDir()))
+	add(l.Cgroups.List())
+	add(l.Network.List())
+	add(l.Images.Leases())
+	return ids, failed
+}
+
+func entries(dir string) ([]string, error) {
+	list, err := os.ReadDir(dir)
+	names := make([]string, len(list))
+	for i, e := range list {
+		names[i] = e.Name()
+	}
+	return names, err
+}
+
+// Close lets go of the sandboxes; they live on.
+func (l *Launcher) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var err error
+	for id, s := range l.alive {
+		err = errors.Join(err, s.process.release())
+		delete(l.alive, id)
+	}
+	return err
+}

@@ -1,0 +1,170 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"berth/quotas"
+	"berth/quotas/disk"
+	"berth/runtime/engine/boot"
+	"berth/sessions"
+)
+
+// Sandbox implements sessions.Sandbox.
+type Sandbox struct {
+	launcher *Launcher
+	state    state
+	process  *hostProcess
+
+	mu     sync.Mutex // held while closing
+	closed bool
+}
+
+func newSandbox(l *Launcher, s state, p *hostProcess) *Sandbox {
+	return &Sandbox{launcher: l, state: s, process: p}
+}
+
+// Dial connects to the sandbox's API.
+func (s *Sandbox) Dial(ctx context.Context) (net.Conn, error) {
+	var d net.Dialer
+	return d.DialContext(ctx, "unix", s.launcher.socket(s.state.ID))
+}
+
+// Wait returns when the sandbox has ended by itself or was closed.
+func (s *Sandbox) Wait(ctx context.Context) (sessions.Exit, error) {
+	select {
+	case <-s.process.done:
+	case <-ctx.Done():
+		return sessions.Exit{}, context.Cause(ctx)
+	}
+	s.mu.Lock()
+	closed := s.closed
+	s.mu.Unlock()
+	if closed {
+		return sessions.Exit{Reason: sessions.Closed}, nil
+	}
+	return s.why(), nil
+}
+
+// why finds out what ended a sandbox that nobody has closed. Its control group outlives it until it is closed.
+func (s *Sandbox) why() sessions.Exit {
+	exit := sessions.Exit{Reason: sessions.Crashed, Message: tail(s.launcher.logPath(s.state.ID))}
+	u, err := s.state.Cgroup.Usage()
+	killed := s.process.signal == unix.SIGKILL || !s.process.child // an earlier server's child: the signal is not known
+	if err == nil && u.OOMKills > 0 && killed {
+		exit.Reason = sessions.OutOfMemory
+	}
+	return exit
+}
+
+// Usage reads the sandbox's control group, disk and link.
+func (s *Sandbox) Usage(ctx context.Context) (quotas.Usage, error) {
+	u, err := s.state.Cgroup.Usage()
+	if err != nil {
+		return u, err
+	}
+	u.At = time.Now()
+	space, err := s.diskUsage()
+	if err != nil {
+		return u, err
+	}
+	u.DiskBytes, u.DiskFree, u.DiskInodes, u.InodesFree = space.Bytes, space.BytesFree, space.Inodes, space.InodesFree
+	traffic, err := s.launcher.Network.Traffic(ctx, string(s.state.ID))
+	u.ReceivedBytes, u.SentBytes, u.EgressDenied = traffic.Received, traffic.Sent, traffic.Denied
+	return u, err
+}
+
+// diskUsage asks the file system through the sandbox's own root, which is not trusted: no link in it is followed.
+// Nothing is kept open, for that would keep the disk mounted.
+func (s *Sandbox) diskUsage() (disk.Usage, error) {
+	root, err := os.OpenFile(fmt.Sprintf("/proc/%d/root", s.state.PID), unix.O_PATH|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return disk.Usage{}, err
+	}
+	defer root.Close()
+	fd, err := unix.Openat2(int(root.Fd()), boot.Disk, &unix.OpenHow{
+		Flags: unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_SYMLINKS,
+	})
+	if err != nil {
+		return disk.Usage{}, err
+	}
+	f := os.NewFile(uintptr(fd), boot.Disk)
+	defer f.Close()
+	return disk.Statfs(f)
+}
+
+// Close ends the sandbox and frees all that it held.
+func (s *Sandbox) Close(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	if err := s.process.kill(ctx); err != nil {
+		return fmt.Errorf("end sandbox %s: %w", s.state.ID, err)
+	}
+	if err := s.launcher.remove(ctx, s.state.ID); err != nil {
+		return err
+	}
+	s.launcher.mu.Lock()
+	delete(s.launcher.alive, s.state.ID)
+	s.launcher.mu.Unlock()
+	return s.process.release()
+}
+
+// remove takes away all that is named after id, whether it is there or not. Processes first: what they hold is freed by
+// their end.
+func (l *Launcher) remove(ctx context.Context, id sessions.ID) error {
+	steps := []func(context.Context, sessions.ID) error{
+		l.removeProcesses,
+		func(ctx context.Context, id sessions.ID) error { return l.Network.Remove(ctx, string(id)) },
+		l.removeDisk,
+		func(_ context.Context, id sessions.ID) error { return l.Images.Release(string(id)) },
+		func(_ context.Context, id sessions.ID) error { return os.RemoveAll(l.runDir(id)) }, // last: it says where the rest is
+	}
+	for _, step := range steps {
+		if err := step(ctx, id); err != nil {
+			return fmt.Errorf("remove sandbox %s: %w", id, err)
+		}
+	}
+	return nil
+}
+
+// removeProcesses ends whatever runs in the sandbox's control group and removes it. The group that was recorded counts:
+// a later server may stand elsewhere in the tree.
+func (l *Launcher) removeProcesses(ctx context.Context, id sessions.ID) error {
+	group, err := l.Cgroups.Group(string(id))
+	if err != nil {
+		return err
+	}
+	groups := []interface {
+		Kill(context.Context) error
+		Remove(context.Context) error
+	}{group}
+	switch st, err := l.readState(id); {
+	case err == nil:
+		groups = append(groups, st.Cgroup)
+	case !errors.Is(err, fs.ErrNotExist):
+		l.Log.Warn("unreadable state", "sandbox", id, "error", err)
+	}
+	for _, g := range groups {
+		if err := errors.Join(g.Kill(ctx), g.Remove(ctx)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// removeDisk deletes the session's disk as soon as the kernel has let go of it.
+func (l *Launcher) removeDisk(ctx context.Context, id sessions.ID) error {
+	if err := disk.Release(ctx, l.diskPath(id)); err != nil {
+		return err
+	}
+	return os.RemoveAll(l.diskDir(id))
+}
