@@ -15,6 +15,8 @@ import (
 // cli is every command, one file each.
 type cli struct {
 	Version kong.VersionFlag `help:"Print the version and exit."`
+
+	Sandbox sandboxCmd `cmd:"" hidden:"" help:"The first process of a sandbox; started by serve."`
 }
 
 // exitStatus is an error that carries the status to exit with and has been told already.

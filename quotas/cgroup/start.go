@@ -28,8 +28,9 @@ type Group struct {
 
 // Start starts cmd inside the group. With CLONE_NEWCGROUP in its SysProcAttr the group is the root of what it sees.
 // It is born there, because moving it later costs an RCU wait of about 12 ms for each hierarchy. SysProcAttr.Pdeathsig
-// must not be set: on version 1 the thread that starts the process ends at once.
-func (g *Group) Start(cmd *exec.Cmd) error {
+// must not be set: the thread that starts the process ends at once. Where prepare is not nil it is called on that thread
+// first: what it does to the thread's own namespaces is what the process is cloned from.
+func (g *Group) Start(cmd *exec.Cmd, prepare func() error) error {
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
@@ -50,10 +51,14 @@ func (g *Group) Start(cmd *exec.Cmd) error {
 		defer fd.Close()
 		attr.UseCgroupFD, attr.CgroupFD = true, int(fd.Fd())
 	}
-	if g.Version == 2 {
+	return g.onThread(func() error {
+		if prepare != nil {
+			if err := prepare(); err != nil {
+				return err
+			}
+		}
 		return cmd.Start()
-	}
-	return g.onThread(cmd.Start)
+	})
 }
 
 // unified is the group's directory in the version 2 tree; empty on a host without one.

@@ -14,12 +14,12 @@ import (
 func readConfig() (boot.Config, error) {
 	f := os.NewFile(boot.ConfigFD, "config")
 	if f == nil {
-		return boot.Config{}, errNoLauncher
+		return boot.Config{}, ErrNoLauncher
 	}
 	defer f.Close()
 	var c boot.Config
 	if err := json.NewDecoder(f).Decode(&c); err != nil {
-		return c, fmt.Errorf("%w: %w", errNoLauncher, err)
+		return c, fmt.Errorf("%w: %w", ErrNoLauncher, err)
 	}
 	if c.Version != boot.ConfigVersion {
 		return c, fmt.Errorf("the launcher speaks version %d of the sandbox configuration, this is version %d", c.Version, boot.ConfigVersion)

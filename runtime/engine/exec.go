@@ -13,6 +13,7 @@ import (
 	"berth/runtime/engine/files"
 	"berth/runtime/engine/oci"
 	"berth/runtime/engine/process"
+	"berth/terminal"
 )
 
 // Exit codes for a command that could not be started, as docker run(1) and shells give them.
@@ -97,15 +98,38 @@ func closeAll(files []*os.File) {
 	}
 }
 
+// startTerminal starts a shell on a terminal of its own.
+func (w *workspace) startTerminal(ctx context.Context, _ string, size terminal.Size) (terminal.Process, error) {
+	spec, err := w.process(api.Command{Cmd: w.shell(), TTY: true, Cols: uint16(size.Cols), Rows: uint16(size.Rows)}) //nolint:gosec // validated: at most 1000
+	if err != nil {
+		return nil, err
+	}
+	p, master, err := w.runtime.ExecTTY(ctx, workspaceID, spec)
+	if err != nil {
+		return nil, err
+	}
+	return &terminalProcess{p, master}, nil
+}
+
 // terminalProcess is a process on a terminal, as package terminal wants it.
 type terminalProcess struct {
-	*process.Process
-	master *os.File
+	process *process.Process
+	master  *os.File
 }
 
 func (t *terminalProcess) PTY() *os.File { return t.master }
 
-// Kill ends the whole session of the terminal's process: a shell's children too.
-func (t *terminalProcess) Kill() error {
-	return errors.Join(unix.Kill(-t.PID, unix.SIGHUP), t.Signal(unix.SIGKILL))
+func (t *terminalProcess) Wait() terminal.Exit {
+	<-t.process.Done()
+	status := t.process.Status()
+	exit := terminal.Exit{Code: status.Code}
+	if status.Signal != 0 {
+		exit.Signal = unix.SignalName(status.Signal)
+	}
+	return exit
+}
+
+// Signal reaches the whole process group of the terminal's process.
+func (t *terminalProcess) Signal(sig unix.Signal) error {
+	return errors.Join(t.process.Signal(sig), unix.Kill(-t.process.PID, sig))
 }

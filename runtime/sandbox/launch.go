@@ -15,7 +15,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"berth/quotas"
 	"berth/quotas/cgroup"
 	"berth/quotas/disk"
 	"berth/quotas/network"
@@ -74,8 +73,9 @@ func (l *Launcher) Launch(ctx context.Context, id sessions.ID, spec sessions.Spe
 		l.mu.Unlock()
 	}()
 	w := &launch{Launcher: l, id: id, spec: spec}
-	defer w.closeFiles()
-	if err := w.run(ctx); err != nil {
+	err := w.run(ctx)
+	w.closeFiles() // a mount that is held here is held for the sandbox's remnants too
+	if err != nil {
 		undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 		defer cancel()
 		if w.process != nil {
@@ -153,7 +153,7 @@ func (w *launch) makeLink(ctx context.Context) error {
 func (w *launch) uid() int { return int(w.UIDBase) + w.link.Slot*idRange }
 
 func (w *launch) makeDisk(ctx context.Context) error {
-	return disk.Create(ctx, w.diskPath(w.id), w.spec.Limits.DiskBytes, w.spec.Limits.DiskInodes, w.DiskReserve)
+	return disk.Create(ctx, w.diskPath(w.id), w.spec.Limits, w.DiskReserve)
 }
 
 func (w *launch) makeCgroup(ctx context.Context) error {
@@ -171,16 +171,16 @@ func (w *launch) makeIDs(context.Context) error {
 	return nil
 }
 
-func (w *launch) openMounts(context.Context) error {
+func (w *launch) openMounts(ctx context.Context) error {
 	open := []struct {
 		name string
 		from func() (*os.File, error)
-		ids  bool
 	}{
-		{"disk", func() (*os.File, error) { return disk.Attach(w.diskPath(w.id)) }, true},
-		{"layers", func() (*os.File, error) { return disk.CloneTree(w.Images.LayersDir(), false, true) }, true},
-		{"runc", func() (*os.File, error) { return disk.CloneTree(w.Runc, false, true) }, false},
-		{"docker-init", func() (*os.File, error) { return disk.CloneTree(w.DockerInit, false, true) }, false},
+		{"disk", func() (*os.File, error) { return disk.Attach(ctx, w.diskPath(w.id)) }},
+		{"layers", func() (*os.File, error) { return disk.CloneTree(w.Images.LayersDir(), false, true) }},
+		{"programs", func() (*os.File, error) {
+			return disk.CloneTree(filepath.Join(w.programsDir(), w.Launcher.programs), false, true)
+		}},
 	}
 	for _, m := range open {
 		f, err := m.from()
@@ -188,10 +188,8 @@ func (w *launch) openMounts(context.Context) error {
 			return fmt.Errorf("%s: %w", m.name, err)
 		}
 		w.files = append(w.files, f)
-		if m.ids {
-			if err := disk.Idmap(f, w.ids); err != nil {
-				return fmt.Errorf("%s: %w", m.name, err)
-			}
+		if err := disk.Idmap(f, w.ids); err != nil {
+			return fmt.Errorf("%s: %w", m.name, err)
 		}
 		w.mounts = append(w.mounts, stagedMount{m.name, f})
 	}
@@ -258,16 +256,12 @@ func (w *launch) start(context.Context) error {
 // configFile is the sandbox's configuration in a file without a name.
 func (w *launch) configFile() (*os.File, error) {
 	limits := w.spec.Limits
-	layers := make([]string, len(w.image.Layers))
-	for i, layer := range w.image.Layers {
-		layers[i] = layer.Dir()
-	}
 	b, err := json.Marshal(boot.Config{
 		Version: boot.ConfigVersion, ID: string(w.id), Hostname: w.spec.Hostname,
 		Stage: filepath.Join(w.runDir(w.id), "stage"),
 		DNS:   []string{w.link.Gateway.String()},
 		Proc:  boot.Budget{MemoryBytes: limits.MemoryBytes - engineMemory, PIDs: limits.PIDs - enginePIDs},
-		Image: boot.Image{Name: w.image.Name, Layers: layers, Config: w.image.Config},
+		Image: boot.Image{Name: w.image.Name, Layers: w.image.LayerDirs(), Config: w.image.Config},
 		Env:   w.spec.Env, Shell: w.spec.Shell, Terminals: limits.Terminals,
 	})
 	if err != nil {
@@ -292,7 +286,7 @@ func (w *launch) connect(ctx context.Context) error {
 }
 
 func (w *launch) writeState(context.Context) error {
-	w.state = state{ID: w.id, PID: w.process.pid, Cgroup: w.group, Limits: w.spec.Limits, Hostname: w.spec.Hostname}
+	w.state = state{ID: w.id, PID: w.process.pid, Cgroup: w.group, Limits: w.spec.Limits, Programs: w.Launcher.programs}
 	var err error
 	if w.state.BootID, w.state.StartTime, err = identify(w.process.pid); err != nil {
 		return err
@@ -315,14 +309,4 @@ func (w *launch) waitReady(ctx context.Context) error {
 		return errors.New(r.Error)
 	}
 	return nil
-}
-
-// Capacity says what this host has.
-func (l *Launcher) Capacity(context.Context) (sessions.Capacity, error) {
-	free, err := disk.Free(l.disksDir())
-	if err != nil {
-		return sessions.Capacity{}, err
-	}
-	host, err := quotas.Host()
-	return sessions.Capacity{CPUs: host.CPUs, MemoryBytes: host.MemoryBytes, DiskFree: max(0, free-l.DiskReserve)}, err
 }

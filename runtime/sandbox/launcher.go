@@ -52,6 +52,8 @@ type Config struct {
 type Launcher struct {
 	Config
 
+	programs string // name of the directory of runc and docker-init
+
 	mu     sync.Mutex
 	making map[sessions.ID]bool     // launches under way: not to be swept
 	alive  map[sessions.ID]*Sandbox // found or launched by this server
@@ -68,19 +70,9 @@ func New(c Config) (*Launcher, error) {
 	if c.Trace == nil {
 		c.Trace = func(string) error { return nil }
 	}
-	for _, file := range []*string{&c.Runc, &c.DockerInit} {
-		abs, err := filepath.Abs(*file)
-		if err != nil {
-			return nil, err
-		}
-		if _, err := os.Stat(abs); err != nil {
-			return nil, fmt.Errorf("%w: build it with make build", err)
-		}
-		*file = abs
-	}
 	l := &Launcher{Config: c, making: map[sessions.ID]bool{}, alive: map[sessions.ID]*Sandbox{}}
 	// Others may pass through the run directory, as each sandbox does by its own user ID, but not look.
-	return l, errors.Join(makeDir(c.RunDir, 0o711), makeDir(l.disksDir(), 0o700))
+	return l, errors.Join(makeDir(c.RunDir, 0o711), makeDir(l.disksDir(), 0o700), l.preparePrograms())
 }
 
 func makeDir(path string, mode os.FileMode) error {
@@ -136,7 +128,7 @@ func (l *Launcher) Sweep(ctx context.Context, keep []sessions.ID) (removed []ses
 		}
 		removed = append(removed, id)
 	}
-	return removed, err
+	return removed, errors.Join(err, l.sweepPrograms())
 }
 
 // remnants lists every ID that something of ours on this host is named after.

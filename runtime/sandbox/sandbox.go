@@ -18,6 +18,12 @@ import (
 	"berth/sessions"
 )
 
+// The kernel unmounts a disk a moment after its last process; a device that stays is detached after detachAfter polls.
+const (
+	diskPoll    = 2 * time.Millisecond
+	detachAfter = 50
+)
+
 // Sandbox implements sessions.Sandbox.
 type Sandbox struct {
 	launcher *Launcher
@@ -76,7 +82,7 @@ func (s *Sandbox) Usage(ctx context.Context) (quotas.Usage, error) {
 	if err != nil {
 		return u, err
 	}
-	u.DiskBytes, u.DiskFree, u.DiskInodes, u.InodesFree = space.Bytes, space.BytesFree, space.Inodes, space.InodesFree
+	u.DiskBytes, u.DiskFree, u.DiskInodes, u.InodesFree = space.Used, space.Free, space.InodesUsed, space.InodesFree
 	traffic, err := s.launcher.Network.Traffic(ctx, string(s.state.ID))
 	u.ReceivedBytes, u.SentBytes, u.EgressDenied = traffic.Received, traffic.Sent, traffic.Denied
 	return u, err
@@ -84,21 +90,21 @@ func (s *Sandbox) Usage(ctx context.Context) (quotas.Usage, error) {
 
 // diskUsage asks the file system through the sandbox's own root, which is not trusted: no link in it is followed.
 // Nothing is kept open, for that would keep the disk mounted.
-func (s *Sandbox) diskUsage() (disk.Usage, error) {
+func (s *Sandbox) diskUsage() (disk.Space, error) {
 	root, err := os.OpenFile(fmt.Sprintf("/proc/%d/root", s.state.PID), unix.O_PATH|unix.O_DIRECTORY, 0)
 	if err != nil {
-		return disk.Usage{}, err
+		return disk.Space{}, err
 	}
 	defer root.Close()
 	fd, err := unix.Openat2(int(root.Fd()), boot.Disk, &unix.OpenHow{
 		Flags: unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_SYMLINKS,
 	})
 	if err != nil {
-		return disk.Usage{}, err
+		return disk.Space{}, err
 	}
 	f := os.NewFile(uintptr(fd), boot.Disk)
 	defer f.Close()
-	return disk.Statfs(f)
+	return disk.Usage(f)
 }
 
 // Close ends the sandbox and frees all that it held.
@@ -161,10 +167,29 @@ func (l *Launcher) removeProcesses(ctx context.Context, id sessions.ID) error {
 	return nil
 }
 
-// removeDisk deletes the session's disk as soon as the kernel has let go of it.
+// removeDisk deletes the session's disk once the kernel has let go of it, which it does by itself a moment after the
+// last process has ended. A loop device that a launch left unmounted is detached.
 func (l *Launcher) removeDisk(ctx context.Context, id sessions.ID) error {
-	if err := disk.Release(ctx, l.diskPath(id)); err != nil {
-		return err
+	path := l.diskPath(id)
+	tick := time.NewTicker(diskPoll)
+	defer tick.Stop()
+	for tries := 0; ; tries++ {
+		loops, err := disk.InUse(path)
+		if err != nil {
+			return err
+		}
+		if len(loops) == 0 {
+			return os.RemoveAll(l.diskDir(id))
+		}
+		if tries == detachAfter {
+			if err := disk.Detach(path); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("disk still in use by %v: %w", loops, context.Cause(ctx))
+		}
 	}
-	return os.RemoveAll(l.diskDir(id))
 }

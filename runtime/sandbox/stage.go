@@ -21,13 +21,8 @@ func makeStage(dir string) error {
 	if err := makeDir(dir, 0o711); err != nil {
 		return err
 	}
-	for _, d := range []string{"disk", "layers", "root"} {
+	for _, d := range []string{"disk", "layers", "programs", "root"} {
 		if err := makeDir(filepath.Join(dir, d), 0o755); err != nil {
-			return err
-		}
-	}
-	for _, f := range []string{"runc", "docker-init"} {
-		if err := os.WriteFile(filepath.Join(dir, f), nil, 0o644); err != nil {
 			return err
 		}
 	}

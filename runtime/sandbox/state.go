@@ -22,9 +22,9 @@ type state struct {
 	PID       int           `json:"pid"`
 	BootID    string        `json:"boot_id"`
 	StartTime string        `json:"start_time"` // clock ticks after boot: proc(5), stat, field 22
-	Hostname  string        `json:"hostname"`
 	Cgroup    *cgroup.Group `json:"cgroup"`
 	Limits    quotas.Limits `json:"limits"`
+	Programs  string        `json:"programs"` // the directory that it has mounted
 }
 
 func (l *Launcher) statePath(id sessions.ID) string { return filepath.Join(l.runDir(id), "state.json") }

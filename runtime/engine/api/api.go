@@ -60,10 +60,15 @@ type Workspace interface {
 	Files() *files.Tree
 }
 
+// Routes adds routes below prefix.
+type Routes interface {
+	Routes(mux *http.ServeMux, prefix string)
+}
+
 // Server is the sandbox API.
 type Server struct {
 	Workspace Workspace
-	Terminals http.Handler // serves /v1/terminals…
+	Terminals Routes // /v1/terminals…
 	Version   string
 	Log       *slog.Logger
 }
@@ -72,8 +77,7 @@ type Server struct {
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/info", s.info)
-	mux.Handle("/v1/terminals", s.Terminals)
-	mux.Handle("/v1/terminals/", s.Terminals)
+	s.Terminals.Routes(mux, "/v1")
 	mux.HandleFunc("POST /v1/exec", s.exec)
 	mux.HandleFunc("GET /v1/exec", s.execStream)
 	mux.HandleFunc("GET /v1/files/{path...}", s.readFile)

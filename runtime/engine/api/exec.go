@@ -41,6 +41,11 @@ func (s *Server) exec(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p, err := s.Workspace.Exec(r.Context(), req.Command)
+	var start *StartError
+	if errors.As(err, &start) {
+		answer(w, http.StatusOK, execAnswer{ExitCode: start.Code, Stderr: start.Message + "\n"})
+		return
+	}
 	if err != nil {
 		s.fail(w, r, err)
 		return

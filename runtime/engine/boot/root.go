@@ -12,10 +12,11 @@ import (
 
 // Where things are inside a sandbox.
 const (
-	Disk       = "/disk"   // the session's disk
-	Layers     = "/layers" // the shared image cache, read-only
-	Runc       = "/bin/runc"
-	DockerInit = "/bin/docker-init"
+	Disk       = "/disk"     // the session's disk
+	Layers     = "/layers"   // the shared image cache, read-only
+	Programs   = "/programs" // read-only
+	Runc       = Programs + "/runc"
+	DockerInit = Programs + "/docker-init"
 	Run        = "/run" // tmpfs
 	Cgroup     = "/sys/fs/cgroup"
 )
@@ -48,23 +49,11 @@ func EnterRoot(c Config) error {
 
 // bindStage brings in what the launcher has mounted for us.
 func bindStage(c Config, root string) error {
-	for _, dir := range []string{Disk, Layers} {
+	for _, dir := range []string{Disk, Layers, Programs} {
 		if err := os.MkdirAll(root+dir, 0o755); err != nil {
 			return err
 		}
 		if err := bind(c.Stage+dir, root+dir); err != nil {
-			return err
-		}
-	}
-	for _, file := range []string{Runc, DockerInit} {
-		target := root + file
-		if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
-			return err
-		}
-		if err := touch(target); err != nil {
-			return err
-		}
-		if err := bind(filepath.Join(c.Stage, filepath.Base(file)), target); err != nil {
 			return err
 		}
 	}

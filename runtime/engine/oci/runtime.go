@@ -43,7 +43,7 @@ func (r *Runtime) Run(ctx context.Context, id, bundle string, spec *specs.Spec) 
 	defer null.Close()
 	pidFile := filepath.Join(bundle, "init.pid")
 	since := r.Reaper.Now()
-	if err := r.command(ctx, []*os.File{null, null, null}, "run", "--detach", "--no-pivot", "--bundle", bundle,
+	if err := r.command(ctx, []*os.File{null, null, null}, "run", "--detach", "--no-new-keyring", "--bundle", bundle,
 		"--pid-file", pidFile, id); err != nil {
 		return nil, fmt.Errorf("run container %s: %w", id, err)
 	}

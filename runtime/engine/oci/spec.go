@@ -26,6 +26,9 @@ var machineCapabilities = []string{
 // at 0) when the sandbox's memory is spent: proc(5), oom_score_adj. Raising it needs no right.
 const oomScore = 500
 
+// initPath is where Docker has its init in a container.
+const initPath = "/sbin/docker-init"
+
 // pathDefault is Docker's for images that set none.
 const pathDefault = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -38,11 +41,11 @@ func WorkspaceSpec(c boot.Config, rootfs, etc string) (*specs.Spec, error) {
 		Hostname: c.Hostname,
 		Root:     &specs.Root{Path: rootfs},
 		Process: &specs.Process{
-			Args: []string{boot.DockerInit}, Cwd: "/", Env: []string{pathDefault},
+			Args: []string{initPath}, Cwd: "/", Env: []string{pathDefault},
 			Capabilities: WorkspaceCapabilities(), OOMScoreAdj: &adj,
 		},
 		Mounts: slices.Concat(kernelMounts, []specs.Mount{
-			bindMount(boot.DockerInit, boot.DockerInit, "ro"),
+			bindMount(boot.DockerInit, initPath, "ro"),
 			bindMount(etc+"/resolv.conf", "/etc/resolv.conf"),
 			bindMount(etc+"/hosts", "/etc/hosts"),
 			bindMount(etc+"/hostname", "/etc/hostname"),

@@ -43,6 +43,9 @@ func (p *Process) Wait(ctx context.Context) (Status, error) {
 	}
 }
 
+// Status is how the process ended. Done must be closed.
+func (p *Process) Status() Status { return p.status }
+
 // Signal sends a signal to the process; to a process that has ended it is an error (ESRCH).
 func (p *Process) Signal(sig unix.Signal) error {
 	select {

@@ -1,0 +1,94 @@
+package sandbox
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// programs are the files that a sandbox needs beside its own first process, in a directory that is mounted into it. The
+// directory is named after their content: a sandbox keeps the ones it started with when the server is upgraded.
+// It must be a directory: runc guards its own file by an overlay of the directory it is in.
+func (l *Launcher) preparePrograms() error {
+	sources := map[string]string{"runc": l.Runc, "docker-init": l.DockerInit}
+	names := []string{"docker-init", "runc"}
+	sum := sha256.New()
+	for _, name := range names {
+		if err := hashFile(sum, sources[name]); err != nil {
+			return fmt.Errorf("%w: build it with make build", err)
+		}
+	}
+	l.programs = hex.EncodeToString(sum.Sum(nil)[:8])
+	dir := filepath.Join(l.programsDir(), l.programs)
+	if _, err := os.Stat(dir); err == nil {
+		return nil
+	}
+	if err := makeDir(l.programsDir(), 0o700); err != nil {
+		return err
+	}
+	temp, err := os.MkdirTemp(l.programsDir(), ".new-")
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if err := copyFile(sources[name], filepath.Join(temp, name)); err != nil {
+			return errors.Join(err, os.RemoveAll(temp))
+		}
+	}
+	if err := errors.Join(os.Chmod(temp, 0o755), os.Rename(temp, dir)); err != nil {
+		return errors.Join(err, os.RemoveAll(temp))
+	}
+	return nil
+}
+
+func (l *Launcher) programsDir() string { return filepath.Join(l.DataDir, "programs") }
+
+// sweepPrograms removes directories of earlier versions that no sandbox has mounted any more.
+func (l *Launcher) sweepPrograms() error {
+	used := []string{l.programs}
+	ids, err := l.remnants()
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if st, err := l.readState(id); err == nil {
+			used = append(used, st.Programs)
+		}
+	}
+	dirs, err := entries(l.programsDir())
+	for _, d := range dirs {
+		if !slices.Contains(used, d) {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(l.programsDir(), d)))
+		}
+	}
+	return err
+}
+
+func hashFile(w io.Writer, path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = io.Copy(w, f)
+	return err
+}
+
+func copyFile(from, to string) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o755)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	return errors.Join(err, out.Chmod(0o755), out.Close())
+}
