@@ -1,13 +1,24 @@
 # Berth. `make run` and `make test` are all that a user and a developer need; `make help` lists the rest.
-SHELL := /bin/bash
+SHELL := /bin/bash -euo pipefail
 GO    ?= go
 BIN   := bin
+# Where the images that tests and benchmarks use are kept.
+CACHE := $(CURDIR)/.cache
+export BERTH_DATA_DIR ?= /var/lib/berth
+# Tools that are not Go modules of ours, at the versions we use.
+GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+GOFUMPT  := mvdan.cc/gofumpt@v0.10.0
 
-.PHONY: help build
+.PHONY: help
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-build: $(BIN)/berth $(BIN)/runc $(BIN)/docker-init ## bin/berth, bin/runc, bin/docker-init
+.PHONY: run
+run: build images ## build all, prepare the environments, serve on http://127.0.0.1:8080
+	exec $(BIN)/berth serve $(ARGS)
+
+.PHONY: build
+build: deps $(BIN)/berth $(BIN)/runc $(BIN)/docker-init ## bin/berth, bin/runc, bin/docker-init
 
 .PHONY: $(BIN)/berth $(BIN)/docker-init
 $(BIN)/berth:
@@ -19,5 +30,54 @@ $(BIN)/docker-init:
 # runc is a Go tool of its own module, so that its requirements stay out of ours. Static: it runs inside the sandbox,
 # where there is no libc.
 $(BIN)/runc: tools/go.mod
-	cd tools && CGO_ENABLED=1 $(GO) build -trimpath -tags 'seccomp netgo osusergo' \
-	  -ldflags '-s -w -extldflags "-static" -X main.version=$(shell cd tools && $(GO) list -m -f '{{.Version}}' github.com/opencontainers/runc | sed s/^v//)' -o ../$@ github.com/opencontainers/runc
+	cd tools && CGO_ENABLED=1 $(GO) build -trimpath -tags 'seccomp netgo osusergo' -ldflags '-s -w -extldflags "-static" \
+	  -X main.version=$(shell sed -n 's|.*opencontainers/runc v||p' tools/go.mod | head -n 1)' -o ../$@ github.com/opencontainers/runc
+
+.PHONY: deps deps-test
+deps: # what building and serving needs
+	@deploy/install-deps.sh serve
+deps-test:
+	@deploy/install-deps.sh serve test
+
+.PHONY: images
+images: build ## the default environments' images (idempotent)
+	@deploy/images.sh
+
+# The tests have a cache of their own: they must not depend on, nor touch, what a server on this machine has.
+.PHONY: test-images
+test-images: build
+	@BERTH_DATA_DIR=$(CACHE) deploy/images.sh
+
+.PHONY: test
+test: deps-test build test-images ## everything: unit, integration with real namespaces, browser
+	BERTH_TEST_IMAGES=$(CACHE) BERTH_TEST_BIN=$(CURDIR)/$(BIN) $(GO) test -timeout 25m ./...
+
+.PHONY: race
+race: deps-test build test-images ## the tests under the race detector
+	BERTH_TEST_IMAGES=$(CACHE) BERTH_TEST_BIN=$(CURDIR)/$(BIN) CGO_ENABLED=1 $(GO) test -race -timeout 45m ./...
+
+.PHONY: e2e
+e2e: deps-test build test-images ## the end-to-end tests alone
+	BERTH_TEST_IMAGES=$(CACHE) BERTH_TEST_BIN=$(CURDIR)/$(BIN) $(GO) test -count=1 -timeout 25m -v ./e2e/...
+
+.PHONY: bench
+bench: deps-test build test-images ## speed and memory, as ratios against peers in the same run
+	BERTH_TEST_IMAGES=$(CACHE) BERTH_TEST_BIN=$(CURDIR)/$(BIN) $(GO) run ./e2e/bench
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for 30 s
+	@for pkg in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+	    echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime 30s $$pkg; done; done
+
+.PHONY: lint fmt gen dev clean
+lint: ## golangci-lint, with the import rules
+	$(GO) run $(GOLANGCI) run ./...
+fmt: ## gofumpt
+	$(GO) run $(GOFUMPT) -w $$(git ls-files '*.go' | grep -v _templ.go)
+gen: ## templates and bundled assets (needs npm)
+	$(GO) generate ./templates/... ./static/...
+dev: build images ## serve, and again after every change
+	deploy/dev.sh $(ARGS)
+clean: ## remove what was built
+	rm -rf $(BIN) $(CACHE)

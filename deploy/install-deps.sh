@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# install-deps.sh serve|test…: installs the Debian/Ubuntu packages that building, serving and testing Berth need, and
+# only those that are missing. It says what it does; where all is there it says and does nothing.
+set -euo pipefail
+
+need=()
+# want COMMAND-OR-FILE PACKAGE…
+want() {
+  local probe=$1
+  shift
+  case $probe in
+    /*) [ -e "$probe" ] || need+=("$@") ;;
+    *) command -v "$probe" >/dev/null || need+=("$@") ;;
+  esac
+}
+
+for what in "$@"; do
+  case $what in
+    serve)
+      want gcc gcc libc6-dev                              # runc is C in part
+      want /usr/include/stdio.h libc6-dev
+      want /usr/include/seccomp.h libseccomp-dev          # its system call filter
+      want mkfs.ext4 e2fsprogs                            # session disks
+      ;;
+    test)
+      want chromium chromium                              # the browser tests
+      want nsenter util-linux
+      ;;
+    *)
+      echo "install-deps.sh: unknown: $what (serve, test)" >&2
+      exit 2
+      ;;
+  esac
+done
+[ ${#need[@]} -gt 0 ] || exit 0
+
+if ! command -v apt-get >/dev/null; then
+  echo "berth needs: ${need[*]} (Debian's names). Install them with your system's package manager, then try again." >&2
+  exit 1
+fi
+if [ "$(id -u)" -ne 0 ]; then
+  echo "berth needs: ${need[*]}. Install them as root: apt-get install ${need[*]}" >&2
+  exit 1
+fi
+echo "Installing ${need[*]} (usually under a minute)…"
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
+apt-get install -y -qq --no-install-recommends "${need[@]}" >/dev/null
