@@ -28,12 +28,20 @@ var ErrHostFull = errors.New("the host's disk is full")
 // ErrNoMkfs says that e2fsprogs is not installed.
 var ErrNoMkfs = errors.New("mkfs.ext4 not found: install e2fsprogs")
 
-// features are those that a container's files need, named so that the host's mke2fs.conf does not matter. No journal: it
-// would double the writes of metadata and run a kernel thread for each session, to protect a disk that is of no use after
-// a crash of the host, because its sandbox is gone. A kill of the server or the sandbox does not touch the mounted disk;
-// what is saved from an image after a power cut goes through e2fsck first.
-const features = "none,ext_attr,dir_index,filetype,extent,64bit,flex_bg,sparse_super,large_file,huge_file,dir_nlink," +
-	"extra_isize,metadata_csum"
+// features are those that a container's files need, named so that the host's mke2fs.conf does not matter. The journal is
+// there for speed: without one, ext4 gives deleted blocks back one by one (rm of 14000 files 2.3 s, with it 0.3 s) and
+// walks around inodes deleted in the last seconds. Attach mounts it without barriers: the disk is of use only as long as
+// its sandbox lives, so it need not outlive the host; a kill of the server or of the sandbox does not touch it. What is
+// saved from an image after a power cut goes through e2fsck first.
+const features = "none,has_journal,ext_attr,dir_index,filetype,extent,64bit,flex_bg,sparse_super,large_file,huge_file," +
+	"dir_nlink,extra_isize,metadata_csum"
+
+// Sizes of the journal in MiB: part of the image's bytes. 4 is the least that mkfs takes.
+const (
+	journalSmall  = 4
+	journalLarge  = 16
+	journalSwitch = 512 << 20 // bytes of the image from which on the journal is large
+)
 
 // Create makes a sparse image of l.DiskBytes at path, with l.DiskInodes inodes, in about 6 ms. It takes 0.2 MB of the
 // host's disk at first. It fails with ErrHostFull where the file system of path has less than reserve bytes free, with
@@ -64,15 +72,19 @@ func Create(ctx context.Context, path string, l quotas.Limits, reserve int64) (e
 	if err := f.Truncate(l.DiskBytes); err != nil {
 		return fmt.Errorf("make disk: %w", err)
 	}
-	return format(ctx, mkfs, path, l.DiskInodes)
+	return format(ctx, mkfs, path, l)
 }
 
-// format runs mkfs.ext4. The inode tables are left as they are: a new sparse file is all zero (mounted with noinit_itable,
+// format runs mkfs.ext4. The inode tables and the journal are left as they are: a new sparse file is all zero (mounted with noinit_itable,
 // so that the kernel does not write them later either).
-func format(ctx context.Context, mkfs, path string, inodes int64) error {
+func format(ctx context.Context, mkfs, path string, l quotas.Limits) error {
+	journal := journalSmall
+	if l.DiskBytes >= journalSwitch {
+		journal = journalLarge
+	}
 	cmd := exec.CommandContext(ctx, mkfs, "-q", "-F", "-b", "4096", "-I", "256", "-m", "0",
-		"-N", strconv.FormatInt(inodes, 10), "-O", features,
-		"-E", "lazy_itable_init=1,nodiscard,root_owner=0:0", path) // #nosec G204 -- path is ours
+		"-N", strconv.FormatInt(l.DiskInodes, 10), "-O", features, "-J", "size="+strconv.Itoa(journal),
+		"-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard,root_owner=0:0", path) // #nosec G204 -- path is ours
 	cmd.Env = []string{"MKE2FS_CONFIG=/dev/null", "LC_ALL=C"}
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
