@@ -7,7 +7,7 @@ CACHE := $(CURDIR)/.cache
 export BERTH_DATA_DIR ?= /var/lib/berth
 # Tools that are not Go modules of ours, at the versions we use.
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
-GOFUMPT  := mvdan.cc/gofumpt@v0.10.0
+GOFUMPT  := mvdan.cc/gofumpt@v0.12.0
 
 .PHONY: help
 help: ## list the targets

@@ -67,11 +67,7 @@ func (l *Launcher) Launch(ctx context.Context, id sessions.ID, spec sessions.Spe
 	if taken {
 		return nil, fmt.Errorf("launch sandbox %s: the ID is in use", id)
 	}
-	defer func() {
-		l.mu.Lock()
-		delete(l.making, id)
-		l.mu.Unlock()
-	}()
+	defer l.made(id)
 	w := &launch{Launcher: l, id: id, spec: spec}
 	err := w.run(ctx)
 	w.closeFiles() // a mount that is held here is held for the sandbox's remnants too
@@ -83,11 +79,16 @@ func (l *Launcher) Launch(ctx context.Context, id sessions.ID, spec sessions.Spe
 		}
 		return nil, errors.Join(fmt.Errorf("launch sandbox %s: %w", id, err), l.remove(undo, id))
 	}
-	s := newSandbox(l, w.state, w.process)
 	l.mu.Lock()
-	l.alive[id] = s
-	l.mu.Unlock()
-	return s, nil
+	defer l.mu.Unlock()
+	return l.adopt(w.state, w.process), nil
+}
+
+// made ends the time in which Sweep leaves an ID alone.
+func (l *Launcher) made(id sessions.ID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.making, id)
 }
 
 func (w *launch) run(ctx context.Context) error {

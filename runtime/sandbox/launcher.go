@@ -53,6 +53,7 @@ type Launcher struct {
 	Config
 
 	programs string // name of the directory of runc and docker-init
+	oom      *oomLog
 
 	mu     sync.Mutex
 	making map[sessions.ID]bool     // launches under way: not to be swept
@@ -72,7 +73,11 @@ func New(c Config) (*Launcher, error) {
 	}
 	l := &Launcher{Config: c, making: map[sessions.ID]bool{}, alive: map[sessions.ID]*Sandbox{}}
 	// Others may pass through the run directory, as each sandbox does by its own user ID, but not look.
-	return l, errors.Join(makeDir(c.RunDir, 0o711), makeDir(l.disksDir(), 0o700), l.preparePrograms())
+	if err := errors.Join(makeDir(c.RunDir, 0o711), makeDir(l.disksDir(), 0o700), l.preparePrograms()); err != nil {
+		return nil, err
+	}
+	l.oom = watchOOM()
+	return l, nil
 }
 
 func makeDir(path string, mode os.FileMode) error {
@@ -107,9 +112,23 @@ func (l *Launcher) Find(_ context.Context, id sessions.ID) (sessions.Sandbox, er
 	if err := l.Network.Adopt(string(id)); err != nil {
 		return nil, errors.Join(err, p.release())
 	}
-	s := newSandbox(l, st, p)
-	l.alive[id] = s
-	return s, nil
+	return l.adopt(st, p), nil
+}
+
+// adopt keeps a sandbox that runs. The caller holds mu.
+func (l *Launcher) adopt(st state, p *hostProcess) *Sandbox {
+	s := &Sandbox{launcher: l, state: st, process: p}
+	l.alive[st.ID] = s
+	l.oom.follow(string(st.ID))
+	return s
+}
+
+// forget lets go of a sandbox that is no more.
+func (l *Launcher) forget(id sessions.ID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.alive, id)
+	l.oom.forget(string(id))
 }
 
 // Sweep removes all that is named after an ID that is neither in keep nor being launched.
@@ -164,7 +183,7 @@ func entries(dir string) ([]string, error) {
 func (l *Launcher) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var err error
+	err := l.oom.close()
 	for id, s := range l.alive {
 		err = errors.Join(err, s.process.release())
 		delete(l.alive, id)

@@ -34,10 +34,6 @@ type Sandbox struct {
 	closed bool
 }
 
-func newSandbox(l *Launcher, s state, p *hostProcess) *Sandbox {
-	return &Sandbox{launcher: l, state: s, process: p}
-}
-
 // Dial connects to the sandbox's API.
 func (s *Sandbox) Dial(ctx context.Context) (net.Conn, error) {
 	var d net.Dialer
@@ -77,7 +73,7 @@ func (s *Sandbox) Usage(ctx context.Context) (quotas.Usage, error) {
 	if err != nil {
 		return u, err
 	}
-	u.At = time.Now()
+	u.At, u.OOMVictim = time.Now(), s.launcher.oom.last(string(s.state.ID))
 	space, err := s.diskUsage()
 	if err != nil {
 		return u, err
@@ -118,9 +114,7 @@ func (s *Sandbox) Close(ctx context.Context) error {
 	if err := s.launcher.remove(ctx, s.state.ID); err != nil {
 		return err
 	}
-	s.launcher.mu.Lock()
-	delete(s.launcher.alive, s.state.ID)
-	s.launcher.mu.Unlock()
+	s.launcher.forget(s.state.ID)
 	return s.process.release()
 }
 
