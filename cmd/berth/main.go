@@ -15,6 +15,10 @@ import (
 // cli is every command, one file each.
 type cli struct {
 	Version kong.VersionFlag `help:"Print the version and exit."`
+
+	Image imageCmd `cmd:"" help:"Images that sessions start from."`
+
+	UnpackLayer unpackLayerCmd `cmd:"" hidden:"" help:"Unpack one layer (run by berth itself)."`
 }
 
 // exitStatus is an error that carries the status to exit with and has been told already.

@@ -73,3 +73,9 @@ func decompress(dst io.Writer, src io.Reader, f format) error {
 
 // onlyWriter hides ReadFrom, so that the copy uses the large buffer.
 type onlyWriter struct{ io.Writer }
+
+// IsTar reports whether a stream that begins so is not compressed.
+func IsTar(head []byte) bool {
+	f, err := sniff(head)
+	return err == nil && f == formatTar
+}
