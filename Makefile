@@ -21,3 +21,7 @@ $(BIN)/docker-init:
 $(BIN)/runc: tools/go.mod
 	cd tools && CGO_ENABLED=1 $(GO) build -trimpath -tags 'seccomp netgo osusergo' \
 	  -ldflags '-s -w -extldflags "-static" -X main.version=$(shell cd tools && $(GO) list -m -f '{{.Version}}' github.com/opencontainers/runc | sed s/^v//)' -o ../$@ github.com/opencontainers/runc
+
+.PHONY: images
+images: $(BIN)/berth ## the images of the default environments, pulled or made; again: nothing to do
+	@BERTH=$(BIN)/berth deploy/images.sh
