@@ -41,12 +41,12 @@ deps-test:
 
 .PHONY: images
 images: build ## the default environments' images (idempotent)
-	@deploy/images.sh
+	@BERTH=$(BIN)/berth deploy/images.sh
 
 # The tests have a cache of their own: they must not depend on, nor touch, what a server on this machine has.
 .PHONY: test-images
 test-images: build
-	@BERTH_DATA_DIR=$(CACHE) deploy/images.sh
+	@BERTH=$(BIN)/berth BERTH_DATA_DIR=$(CACHE) deploy/images.sh
 
 .PHONY: test
 test: deps-test build test-images ## everything: unit, integration with real namespaces, browser

@@ -16,7 +16,10 @@ import (
 type cli struct {
 	Version kong.VersionFlag `help:"Print the version and exit."`
 
-	Sandbox sandboxCmd `cmd:"" hidden:"" help:"The first process of a sandbox; started by serve."`
+	Image imageCmd `cmd:"" help:"Images that sessions start from."`
+
+	UnpackLayer unpackLayerCmd `cmd:"" hidden:"" help:"Unpack one layer (run by berth itself)."`
+	Sandbox     sandboxCmd     `cmd:"" hidden:"" help:"The first process of a sandbox; started by serve."`
 }
 
 // exitStatus is an error that carries the status to exit with and has been told already.

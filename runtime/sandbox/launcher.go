@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -166,7 +167,8 @@ func (l *Launcher) remnants() ([]sessions.ID, error) {
 	add(entries(l.disksDir()))
 	add(l.Cgroups.List())
 	add(l.Network.List())
-	add(l.Images.Leases())
+	leases, err := l.Images.Leases()
+	add(slices.Collect(maps.Keys(leases)), err)
 	return ids, failed
 }
 
