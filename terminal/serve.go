@@ -1,0 +1,132 @@
+package terminal
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/gorilla/websocket"
+)
+
+// Close codes of berth.terminal.v1, beside those of RFC 6455.
+const (
+	CloseReplaced = 4001 // the same client has connected again
+	CloseDeleted  = 4004 // the terminal was deleted
+)
+
+const (
+	closeTimeout = time.Second // to send a close message, and again to get the answer
+	lingerBytes  = 1 << 20     // read and thrown away at most, so that the peer gets to read why it must go
+)
+
+// transport is what all websocket connections of a Set share: an idle one holds 1 KiB to read and nothing to write.
+type transport struct {
+	upgrader websocket.Upgrader
+	frames   sync.Pool // *[]byte with room for one output frame
+}
+
+func newTransport() *transport {
+	return &transport{
+		upgrader: websocket.Upgrader{
+			HandshakeTimeout: 10 * time.Second,
+			ReadBufferSize:   1 << 10, WriteBufferSize: 1 << 10, WriteBufferPool: &sync.Pool{},
+			Subprotocols: []string{Subprotocol},
+			CheckOrigin:  func(*http.Request) bool { return true }, // the server in front checks it
+		},
+		frames: sync.Pool{New: func() any { b := make([]byte, 0, headerBytes+maxOutput); return &b }},
+	}
+}
+
+// serve follows the terminal over a connection until either side has enough of it, then closes the connection.
+func (x *transport) serve(conn *websocket.Conn, v *viewer) {
+	defer v.t.detach(v)
+	reading, writing := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(writing)
+		if bye := x.write(conn, v, reading); bye != nil {
+			farewell(conn, bye)
+			select {
+			case <-reading: // the peer's answer
+			case <-time.After(closeTimeout):
+			}
+		}
+		_ = conn.Close()
+	}()
+	err := v.read(conn)
+	close(reading)
+	if bye := (protocolError{}); errors.As(err, &bye) {
+		farewell(conn, bye.CloseError)
+		linger(conn)
+	}
+	_ = conn.Close()
+	<-writing
+}
+
+// protocolError is a close reason that this side found.
+type protocolError struct{ *websocket.CloseError }
+
+func refuse(code int, format string, args ...any) error {
+	return protocolError{&websocket.CloseError{Code: code, Text: fmt.Sprintf(format, args...)}}
+}
+
+// write sends what there is to send. It returns a reason to close, or nil where the connection is lost or being closed.
+func (x *transport) write(conn *websocket.Conn, v *viewer, stop <-chan struct{}) *websocket.CloseError {
+	every := v.t.options.PingEvery
+	ping := time.NewTicker(every)
+	defer ping.Stop()
+	for {
+		wait, bye, err := x.flush(conn, v)
+		if bye != nil || err != nil {
+			return bye
+		}
+		var timeout <-chan time.Time
+		if wait > 0 {
+			timeout = time.After(wait)
+		}
+		select {
+		case <-v.wake:
+		case <-timeout:
+		case <-stop:
+			return nil
+		case <-ping.C:
+			if err := conn.WriteControl(websocket.PingMessage, nil, now().Add(every)); err != nil {
+				return nil
+			}
+		}
+	}
+}
+
+// flush sends frames until there is none to send now.
+func (x *transport) flush(conn *websocket.Conn, v *viewer) (time.Duration, *websocket.CloseError, error) {
+	buf := x.frames.Get().(*[]byte) //nolint:forcetypeassert // nothing else is put in
+	defer x.frames.Put(buf)
+	for {
+		s := v.next(now(), *buf)
+		if s.close != nil || s.frame == nil {
+			return s.wait, s.close, nil
+		}
+		_ = conn.SetWriteDeadline(now().Add(3 * v.t.options.PingEvery))
+		if err := conn.WriteMessage(websocket.BinaryMessage, s.frame); err != nil {
+			return 0, nil, err
+		}
+	}
+}
+
+// farewell sends a close message.
+func farewell(conn *websocket.Conn, bye *websocket.CloseError) {
+	text := bye.Text
+	for len(text) > 123 || !utf8.ValidString(text) { // RFC 6455, 5.5: 125 bytes with the code
+		text = text[:len(text)-1]
+	}
+	_ = conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(bye.Code, text), now().Add(closeTimeout))
+}
+
+// linger reads on for a moment: closing a socket that has unread bytes resets it, and the peer would not see why.
+func linger(conn *websocket.Conn) {
+	_ = conn.SetReadDeadline(now().Add(closeTimeout))
+	_, _ = io.CopyN(io.Discard, conn.NetConn(), lingerBytes)
+}
