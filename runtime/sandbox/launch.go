@@ -283,11 +283,16 @@ func (w *launch) configFile() (*os.File, error) {
 }
 
 func (w *launch) connect(ctx context.Context) error {
-	return w.link.Attach(ctx, w.process.pid, w.spec.Limits)
+	netns, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", w.process.pid))
+	if err != nil {
+		return err
+	}
+	defer netns.Close()
+	return w.link.Attach(ctx, netns, w.spec.Limits)
 }
 
 func (w *launch) writeState(context.Context) error {
-	w.state = state{ID: w.id, PID: w.process.pid, Cgroup: w.group, Limits: w.spec.Limits, Programs: w.Launcher.programs}
+	w.state = state{ID: w.id, PID: w.process.pid, Slot: w.link.Slot, Cgroup: w.group, Limits: w.spec.Limits, Programs: w.Launcher.programs}
 	var err error
 	if w.state.BootID, w.state.StartTime, err = identify(w.process.pid); err != nil {
 		return err

@@ -39,7 +39,8 @@ type Config struct {
 	DockerInit string // path of the docker-init binary
 	Images     *imagecache.Cache
 	Cgroups    *cgroup.Instance
-	Network    *network.Network
+	Network    *network.Host
+	Names      scratchNames
 
 	UIDBase     uint32 // 0: DefaultUIDBase
 	DiskReserve int64  // bytes of the host's disk that sessions never get
@@ -110,8 +111,8 @@ func (l *Launcher) Find(_ context.Context, id sessions.ID) (sessions.Sandbox, er
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", sessions.ErrNotFound, err)
 	}
-	if err := l.Network.Adopt(string(id)); err != nil {
-		return nil, errors.Join(err, p.release())
+	if err := l.Names.Add(l.Network.Link(st.Slot, string(id)).Gateway); err != nil {
+		l.Log.Warn("no name server for a sandbox", "sandbox", id, "error", err)
 	}
 	return l.adopt(st, p), nil
 }
@@ -166,10 +167,19 @@ func (l *Launcher) remnants() ([]sessions.ID, error) {
 	add(entries(l.RunDir))
 	add(entries(l.disksDir()))
 	add(l.Cgroups.List())
-	add(l.Network.List())
+	links, err := l.Network.List()
+	add(linkIDs(links), err)
 	leases, err := l.Images.Leases()
 	add(slices.Collect(maps.Keys(leases)), err)
 	return ids, failed
+}
+
+func linkIDs(links []network.Owned) []string {
+	ids := make([]string, len(links))
+	for i, o := range links {
+		ids[i] = o.ID
+	}
+	return ids
 }
 
 func entries(dir string) ([]string, error) {

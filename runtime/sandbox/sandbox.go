@@ -14,6 +14,7 @@ import (
 
 	"berth/quotas"
 	"berth/quotas/disk"
+	"berth/quotas/network"
 	"berth/runtime/engine/boot"
 	"berth/sessions"
 )
@@ -68,7 +69,7 @@ func (s *Sandbox) why() sessions.Exit {
 }
 
 // Usage reads the sandbox's control group, disk and link.
-func (s *Sandbox) Usage(ctx context.Context) (quotas.Usage, error) {
+func (s *Sandbox) Usage(context.Context) (quotas.Usage, error) {
 	u, err := s.state.Cgroup.Usage()
 	if err != nil {
 		return u, err
@@ -79,9 +80,13 @@ func (s *Sandbox) Usage(ctx context.Context) (quotas.Usage, error) {
 		return u, err
 	}
 	u.DiskBytes, u.DiskFree, u.DiskInodes, u.InodesFree = space.Used, space.Free, space.InodesUsed, space.InodesFree
-	traffic, err := s.launcher.Network.Traffic(ctx, string(s.state.ID))
+	traffic, err := s.link().Traffic()
 	u.ReceivedBytes, u.SentBytes, u.EgressDenied = traffic.Received, traffic.Sent, traffic.Denied
 	return u, err
+}
+
+func (s *Sandbox) link() *network.Link {
+	return s.launcher.Network.Link(s.state.Slot, string(s.state.ID))
 }
 
 // diskUsage asks the file system through the sandbox's own root, which is not trusted: no link in it is followed.
@@ -123,7 +128,7 @@ func (s *Sandbox) Close(ctx context.Context) error {
 func (l *Launcher) remove(ctx context.Context, id sessions.ID) error {
 	steps := []func(context.Context, sessions.ID) error{
 		l.removeProcesses,
-		func(ctx context.Context, id sessions.ID) error { return l.Network.Remove(ctx, string(id)) },
+		l.removeLink,
 		l.removeDisk,
 		func(_ context.Context, id sessions.ID) error { return l.Images.Release(string(id)) },
 		func(_ context.Context, id sessions.ID) error { return os.RemoveAll(l.runDir(id)) }, // last: it says where the rest is
@@ -155,6 +160,24 @@ func (l *Launcher) removeProcesses(ctx context.Context, id sessions.ID) error {
 	}
 	for _, g := range groups {
 		if err := errors.Join(g.Kill(ctx), g.Remove(ctx)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// removeLink gives back the slot last of all that belongs to it: the next sandbox there has the same user IDs.
+func (l *Launcher) removeLink(ctx context.Context, id sessions.ID) error {
+	links, err := l.Network.List()
+	if err != nil {
+		return err
+	}
+	for _, o := range links {
+		if o.ID != string(id) {
+			continue
+		}
+		link := l.Network.Link(o.Slot, o.ID)
+		if err := errors.Join(l.Names.Remove(link.Gateway), link.Remove(ctx)); err != nil {
 			return err
 		}
 	}

@@ -22,6 +22,7 @@ type state struct {
 	PID       int           `json:"pid"`
 	BootID    string        `json:"boot_id"`
 	StartTime string        `json:"start_time"` // clock ticks after boot: proc(5), stat, field 22
+	Slot      int           `json:"slot"`       // of its network link and its range of user IDs
 	Cgroup    *cgroup.Group `json:"cgroup"`
 	Limits    quotas.Limits `json:"limits"`
 	Programs  string        `json:"programs"` // the directory that it has mounted

@@ -1,0 +1,138 @@
+package sandboxtest
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"berth/quotas"
+	"berth/quotas/cgroup"
+	"berth/quotas/network"
+	"berth/runtime/imagecache"
+	"berth/runtime/sandbox"
+	"berth/sessions"
+)
+
+// Host is a corner of the machine for one test.
+type Host struct {
+	Instance string
+	Config   sandbox.Config
+}
+
+// New makes a corner; it is checked to be empty, and removed, when the test ends. The test is skipped where it cannot
+// run, with the reason.
+func New(t *testing.T) *Host {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: sandboxes are made of namespaces, mounts and control groups")
+	}
+	if err := up(); err != nil {
+		t.Fatal(err)
+	}
+	var random [4]byte
+	_, _ = rand.Read(random[:]) // never fails
+	h := &Host{Instance: "t" + hex.EncodeToString(random[:])}
+	images, err := imagecache.Open(filepath.Join(Images(t), "images"))
+	check(t, err)
+	cgroups, err := cgroup.Detect("/sys/fs/cgroup")
+	check(t, err)
+	corner, err := cgroups.Instance(h.Instance)
+	check(t, err)
+	net, err := network.Open(network.Config{Instance: h.Instance})
+	check(t, err)
+	h.Config = sandbox.Config{
+		DataDir: t.TempDir(), RunDir: filepath.Join("/run", "berth-"+h.Instance),
+		Runc: Program(t, "runc"), DockerInit: Program(t, "docker-init"),
+		Images: images, Cgroups: corner, Network: net, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+	}
+	t.Cleanup(func() {
+		h.clean(t)
+		check(t, net.Close())
+		check(t, corner.Release())
+		check(t, os.RemoveAll(h.Config.RunDir))
+	})
+	return h
+}
+
+// clean ends what a failed test has left, so that the next one finds the machine as this one did.
+func (h *Host) clean(t *testing.T) {
+	l, err := sandbox.New(h.Config)
+	check(t, err)
+	removed, err := l.Sweep(t.Context(), nil)
+	if len(removed) > 0 && !t.Failed() {
+		t.Errorf("the test left sandboxes: %v", removed)
+	}
+	check(t, err)
+	check(t, l.Close())
+}
+
+// Launcher returns a launcher, as one server has it.
+func (h *Host) Launcher(t *testing.T) *sandbox.Launcher {
+	t.Helper()
+	l, err := sandbox.New(h.Config)
+	check(t, err)
+	t.Cleanup(func() { check(t, l.Close()) })
+	return l
+}
+
+// Spec returns a small sandbox of the image busybox.
+func Spec() sessions.Spec {
+	return sessions.Spec{
+		Image: "busybox", Hostname: "busybox",
+		Limits: quotas.Limits{
+			CPUs: 1, MemoryBytes: 256 << 20, PIDs: 256, DiskBytes: 256 << 20, DiskInodes: 65536, Terminals: 8,
+		},
+	}
+}
+
+// Program returns the path of a program of bin/.
+func Program(t *testing.T, name string) string {
+	t.Helper()
+	dir := os.Getenv("BERTH_TEST_BIN")
+	if dir == "" {
+		dir = filepath.Join(root(t), "bin")
+	}
+	path := filepath.Join(dir, name)
+	if _, err := os.Stat(path); err != nil {
+		t.Skipf("needs %s: run make build, or the tests by make test", path)
+	}
+	return path
+}
+
+// Images returns a data directory that has the images busybox and debian.
+func Images(t *testing.T) string {
+	t.Helper()
+	dir := os.Getenv("BERTH_TEST_IMAGES")
+	if dir == "" {
+		dir = filepath.Join(root(t), ".cache")
+	}
+	if _, err := os.Stat(filepath.Join(dir, "images", "index.json")); err != nil {
+		t.Skipf("needs images in %s: run make test-images, or the tests by make test", dir)
+	}
+	return dir
+}
+
+// root is the directory of go.mod.
+func root(t *testing.T) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	check(t, err)
+	for dir != "/" {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir
+		}
+		dir = filepath.Dir(dir)
+	}
+	t.Fatal("no go.mod above the test")
+	return ""
+}
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
