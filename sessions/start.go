@@ -1,10 +1,11 @@
 package sessions
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"reflect"
 	"sync"
 	"time"
 )
@@ -112,7 +113,12 @@ func (m *Manager) sweep(ctx context.Context, found map[ID]Sandbox) {
 // current reports whether a sandbox of the pool is what its environment would be launched as now.
 func (m *Manager) current(w Warm) bool {
 	env, ok := m.envs[w.Environment]
-	return ok && env.Pool > 0 && reflect.DeepEqual(env.spec(), w.Spec)
+	if !ok || env.Pool == 0 {
+		return false
+	}
+	now, err1 := json.Marshal(env.spec()) // as it is kept: there an empty list and none are the same
+	then, err2 := json.Marshal(w.Spec)
+	return err1 == nil && err2 == nil && bytes.Equal(now, then)
 }
 
 // adopt puts what was kept in its place and opens for new sessions.
