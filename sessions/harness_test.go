@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -152,9 +153,10 @@ func (w *world) end(id sessions.ID) {
 
 // watcher collects a session's events until they end.
 type watcher struct {
-	events []sessions.Event
-	stop   context.CancelFunc
-	done   chan struct{}
+	mu   sync.Mutex
+	list []sessions.Event
+	stop context.CancelFunc
+	done chan struct{}
 }
 
 func (w *world) watch(id sessions.ID) *watcher {
@@ -169,16 +171,25 @@ func (w *world) watch(id sessions.ID) *watcher {
 	go func() {
 		defer close(r.done)
 		for e := range events {
-			r.events = append(r.events, e)
+			r.mu.Lock()
+			r.list = append(r.list, e)
+			r.mu.Unlock()
 		}
 	}()
 	return r
 }
 
+// events returns what was told so far.
+func (r *watcher) events() []sessions.Event {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.list)
+}
+
 // notices returns what was told so far of some kinds; call it when nothing moves.
 func (r *watcher) notices(kinds ...string) []string {
 	var list []string
-	for _, e := range r.events {
+	for _, e := range r.events() {
 		if e.Type == sessions.EventNotice && slices.Contains(kinds, e.Notice.Kind) {
 			list = append(list, e.Notice.Message)
 		}
@@ -188,7 +199,7 @@ func (r *watcher) notices(kinds ...string) []string {
 
 func (r *watcher) states() []sessions.State {
 	var list []sessions.State
-	for _, e := range r.events {
+	for _, e := range r.events() {
 		if e.Type == sessions.EventSession {
 			list = append(list, e.Session.State)
 		}
