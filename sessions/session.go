@@ -66,7 +66,7 @@ type Session struct {
 	QueuePosition int           `json:"queue_position,omitempty"` // 1 is next; 0: not queued
 	CreatedAt     time.Time     `json:"created_at"`
 	ReadyAt       time.Time     `json:"ready_at,omitzero"`
-	ExpiresAt     time.Time     `json:"expires_at,omitzero"` // zero while queued
+	ExpiresAt     time.Time     `json:"expires_at,omitzero"` // zero while queued; moved when the session gets ready, is extended, or the clock is set
 	MaxExpiresAt  time.Time     `json:"max_expires_at,omitzero"`
 	EndedAt       time.Time     `json:"ended_at,omitzero"`
 }

@@ -1,0 +1,134 @@
+package sessions
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/goccy/go-yaml"
+
+	"berth/quotas"
+)
+
+// environmentsFile is environments.yaml, in the units that people write.
+type environmentsFile struct {
+	Environments []environmentEntry `yaml:"environments"`
+}
+
+type environmentEntry struct {
+	Name        string        `yaml:"name"`
+	Title       string        `yaml:"title"`
+	Description string        `yaml:"description"`
+	Image       string        `yaml:"image"`
+	Hostname    string        `yaml:"hostname"`
+	Env         []string      `yaml:"env"`
+	Shell       []string      `yaml:"shell"`
+	Limits      limitsEntry   `yaml:"limits"`
+	Lifetime    time.Duration `yaml:"lifetime"`
+	MaxLifetime time.Duration `yaml:"max_lifetime"`
+	IdleTimeout time.Duration `yaml:"idle_timeout"`
+	Pool        int           `yaml:"pool"`
+}
+
+type limitsEntry struct {
+	CPUs      float64       `yaml:"cpus"`
+	Memory    byteSize      `yaml:"memory"`
+	PIDs      int64         `yaml:"pids"`
+	Disk      byteSize      `yaml:"disk"`
+	Inodes    int64         `yaml:"inodes"`
+	Bandwidth bitRate       `yaml:"bandwidth"`
+	Terminals int           `yaml:"terminals"`
+	Egress    quotas.Egress `yaml:"egress"`
+}
+
+// byteSize is written "512MB" (10^6) or "512MiB" (2^20), or as a number of bytes.
+type byteSize int64
+
+func (b *byteSize) UnmarshalYAML(decode func(any) error) error {
+	var s string
+	if err := decode(&s); err != nil {
+		return err
+	}
+	n, err := humanize.ParseBytes(s)
+	if err != nil || n > math.MaxInt64 {
+		return fmt.Errorf("%q is no size: write one like 512MB or 4GiB", s)
+	}
+	*b = byteSize(n)
+	return nil
+}
+
+// bitRate is written "100Mbit/s", or as a number of bits per second.
+type bitRate int64
+
+func (b *bitRate) UnmarshalYAML(decode func(any) error) error {
+	var s string
+	if err := decode(&s); err != nil {
+		return err
+	}
+	n, unit, err := humanize.ParseSI(s)
+	if err != nil || n < 0 || n > 1e15 || (unit != "" && unit != "bit/s" && unit != "bit" && unit != "bps") {
+		return fmt.Errorf("%q is no rate: write one like 100Mbit/s", s)
+	}
+	*b = bitRate(n)
+	return nil
+}
+
+// LoadEnvironments reads environments.yaml. What is unknown, missing or cannot work is refused with its name, and its
+// line where it has one; a file without an environment too.
+func LoadEnvironments(r io.Reader) ([]Environment, error) {
+	var file environmentsFile
+	switch err := yaml.NewDecoder(r, yaml.Strict()).Decode(&file); {
+	case errors.Is(err, io.EOF): // empty: told below
+	case err != nil:
+		return nil, yamlError(err)
+	}
+	list := make([]Environment, 0, len(file.Environments))
+	for _, e := range file.Environments {
+		list = append(list, e.environment())
+	}
+	if err := validateEnvironments(list); err != nil {
+		return nil, err
+	}
+	return list, nil
+}
+
+// LoadEnvironmentsFile reads environments.yaml from a path.
+func LoadEnvironmentsFile(path string) ([]Environment, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("environments: %w", err)
+	}
+	defer func() { _ = f.Close() }() // only read
+	list, err := LoadEnvironments(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return list, nil
+}
+
+// yamlError says an error of the file in one line: "line 3: unknown field "memroy"".
+func yamlError(err error) error {
+	var located yaml.Error
+	if errors.As(err, &located) && located.GetToken() != nil {
+		return fmt.Errorf("line %d: %s", located.GetToken().Position.Line, located.GetMessage())
+	}
+	return errors.New(strings.TrimSpace(yaml.FormatError(err, false, false)))
+}
+
+func (e environmentEntry) environment() Environment {
+	l := e.Limits
+	return Environment{
+		Name: e.Name, Title: orSentence(e.Title, e.Name), Description: e.Description, Image: e.Image,
+		Hostname: orSentence(e.Hostname, e.Name), Env: e.Env, Shell: e.Shell,
+		Limits: quotas.Limits{
+			CPUs: l.CPUs, MemoryBytes: int64(l.Memory), PIDs: l.PIDs, DiskBytes: int64(l.Disk), DiskInodes: l.Inodes,
+			Bandwidth: int64(l.Bandwidth), Terminals: l.Terminals, Egress: l.Egress,
+		},
+		Lifetime: e.Lifetime, MaxLifetime: e.MaxLifetime, IdleTimeout: e.IdleTimeout, Pool: e.Pool,
+	}
+}

@@ -1,0 +1,167 @@
+package sessions
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Manager is the domain: it creates sessions, supervises them and ends them. Make one with New, then Start it; it is
+// safe for use by many goroutines.
+type Manager struct {
+	cfg  Config
+	log  *slog.Logger
+	envs map[string]Environment
+	wall *wall
+
+	base   context.Context // ends when the server stops
+	stop   context.CancelCauseFunc
+	wg     sync.WaitGroup
+	refill chan struct{} // holds one: the pools may have room to fill
+
+	mu         sync.Mutex
+	phase      phase
+	live       map[ID]*hold // every session that has not ended, also those that are not told of yet
+	queue      queue
+	room       room
+	roomErr    error // why the host's capacity is not known
+	pools      map[string]*pool
+	leaving    map[ID]struct{} // sandboxes of the pools that are being closed
+	launching  map[ID]struct{} // visitors' sandboxes that are being launched
+	failures   int             // launches that failed, in a row
+	launchErr  error           // the last of them
+	lastRefill time.Time       // monotonic
+}
+
+type phase int
+
+const (
+	phaseNew phase = iota
+	phaseOpen
+	phaseClosing
+)
+
+// New checks the configuration and returns a manager that holds nothing yet.
+func New(c Config) (*Manager, error) {
+	c, err := c.checked()
+	if err != nil {
+		return nil, err
+	}
+	m := &Manager{
+		cfg: c, log: c.Log, wall: newWall(c.WallClock), envs: make(map[string]Environment), refill: make(chan struct{}, 1),
+		live: make(map[ID]*hold), room: newRoom(c.Limits), pools: make(map[string]*pool),
+		leaving: make(map[ID]struct{}), launching: make(map[ID]struct{}),
+	}
+	for _, e := range c.Environments {
+		m.envs[e.Name] = e
+		m.pools[e.Name] = &pool{env: e}
+	}
+	return m, nil
+}
+
+// Environments returns what sessions can start from, in the configured order.
+func (m *Manager) Environments() []Environment { return slices.Clone(m.cfg.Environments) }
+
+// now is the time of day.
+func (m *Manager) now() time.Time {
+	now, _, _ := m.wall.read()
+	return now
+}
+
+// write calls the store with a deadline of its own: whoever asked may have gone, what was begun is still kept.
+func (m *Manager) write(ctx context.Context, f func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
+	defer cancel()
+	return f(ctx)
+}
+
+func (m *Manager) save(ctx context.Context, r Record) error {
+	err := m.write(ctx, func(ctx context.Context) error { return m.cfg.Store.Save(ctx, r) })
+	if err != nil {
+		return fmt.Errorf("keep session %s: %w", r.Session.ID, err)
+	}
+	return nil
+}
+
+// begin counts a goroutine that Close waits for; it reports false where the server is not open.
+func (m *Manager) begin() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.phase != phaseOpen {
+		return false
+	}
+	m.wg.Add(1)
+	return true
+}
+
+// Close stops the manager and waits for its goroutines, no longer than ctx lasts.
+//
+// With end false sandboxes, those of the pools included, live on for the next server: sessions stay as they are in the
+// store, launches under way are undone and done again by it. With end true every session ends first, by Admin, and
+// the pools are emptied. A second call waits too.
+func (m *Manager) Close(ctx context.Context, end bool) error {
+	m.mu.Lock()
+	opened := m.phase != phaseNew
+	m.phase = phaseClosing
+	if end && opened {
+		m.endAll()
+	}
+	m.mu.Unlock()
+	if !opened {
+		return nil
+	}
+	var err error
+	if end {
+		if err = m.waitForEnds(ctx); err != nil {
+			m.log.Error("close", "error", err)
+		}
+	}
+	m.stop(errKept)
+	done := make(chan struct{})
+	go func() {
+		m.wg.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return err
+	case <-ctx.Done():
+		return errors.Join(err, fmt.Errorf("stop: sandboxes are still being launched or closed: %w", ctx.Err()))
+	}
+}
+
+// endAll begins the end of every session and sandbox; it is called under mu.
+func (m *Manager) endAll() {
+	for _, h := range m.live {
+		h.cancel(&End{Reason: Admin, Message: "The server was stopped by its operator. Start a new session when it is back."})
+	}
+	for _, p := range m.pools {
+		for _, w := range slices.Clone(p.warm) {
+			m.leave(w)
+		}
+	}
+}
+
+// waitForEnds returns when nothing is held any more.
+func (m *Manager) waitForEnds(ctx context.Context) error {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		m.mu.Lock()
+		sessions, sandboxes := len(m.live), len(m.room.held)
+		m.mu.Unlock()
+		if sessions == 0 && sandboxes == 0 {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("end all sessions: %d sessions and %d sandboxes are left; the next start removes them: %w",
+				sessions, sandboxes, ctx.Err())
+		}
+	}
+}

@@ -1,0 +1,180 @@
+package sessions
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// errKept is the cause with which a session's context ends when the server stops and its sandbox lives on.
+var errKept = errors.New("the server stops, the sandbox lives on")
+
+// run supervises a session from its creation to its end. It returns when the session has ended, or when the server
+// stops and leaves the sandbox to the next one.
+func (h *hold) run() {
+	defer h.m.wg.Done()
+	defer close(h.done)
+	sandbox := h.obtain()
+	var attendants sync.WaitGroup
+	if sandbox != nil && h.ctx.Err() == nil {
+		attendants.Go(func() { h.watchExit(sandbox) })
+		attendants.Go(func() { h.watchUsage(sandbox) })
+		h.keepTime()
+	}
+	<-h.ctx.Done()
+	var end *End
+	if errors.As(context.Cause(h.ctx), &end) {
+		h.finish(end, sandbox)
+	} else {
+		h.hangUp()
+	}
+	attendants.Wait()
+}
+
+// obtain returns a ready session's sandbox: the one it has already, or one that it launches when it is its turn. It
+// returns nil where ctx ended and nothing was launched.
+func (h *hold) obtain() Sandbox {
+	h.mu.Lock()
+	sandbox, state := h.sandbox, h.rec.Session.State
+	h.mu.Unlock()
+	if state == Ending {
+		return sandbox
+	}
+	if sandbox == nil {
+		if sandbox = h.launch(); sandbox == nil {
+			return nil
+		}
+		h.mu.Lock()
+		h.sandbox = sandbox
+		h.mu.Unlock()
+	}
+	if state != Ready {
+		if err := h.change(becomeReady); err != nil {
+			h.cancel(&End{Reason: Crashed, Err: err, Message: "The session could not be recorded, so it was ended. Try again in a minute."})
+		}
+	}
+	return sandbox
+}
+
+// launch waits for room and launches the sandbox. Where it fails the session is told to end.
+func (h *hold) launch() Sandbox {
+	select {
+	case <-h.granted:
+	case <-h.ctx.Done():
+		return nil
+	}
+	defer h.m.launched(h.id)
+	if h.ctx.Err() != nil {
+		return nil
+	}
+	if h.state() == Queued {
+		if err := h.change(becomeStarting); err != nil {
+			h.cancel(&End{Reason: Crashed, Err: err, Message: "The session could not be recorded, so it was ended. Try again in a minute."})
+			return nil
+		}
+	}
+	ctx, cancel := context.WithTimeout(h.ctx, h.m.cfg.LaunchTimeout)
+	defer cancel()
+	sandbox, err := h.m.cfg.Launcher.Launch(ctx, h.id, h.record().Spec)
+	h.m.noteLaunch(err, h.ctx.Err() != nil)
+	if err != nil {
+		h.cancel(&End{
+			Reason: Crashed, Err: fmt.Errorf("launch sandbox %s: %w", h.id, err),
+			Message: "The machine could not be started. Try again; if that fails too, tell the operator of this server.",
+		})
+		return nil
+	}
+	return sandbox
+}
+
+func becomeStarting(r *Record, now time.Time) error {
+	s := &r.Session
+	s.State = Starting
+	s.ExpiresAt, s.MaxExpiresAt = now.Add(r.Lifetime), now.Add(r.MaxLifetime)
+	return nil
+}
+
+func becomeReady(r *Record, now time.Time) error {
+	s := &r.Session
+	s.State, s.ReadyAt = Ready, now
+	s.ExpiresAt, s.MaxExpiresAt = now.Add(r.Lifetime), now.Add(r.MaxLifetime)
+	return nil
+}
+
+// keepTime warns of the end, and brings it about when the time is up or nobody has used the session for too long.
+func (h *hold) keepTime() {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-h.ctx.Done():
+			return
+		case <-h.wake:
+		case <-timer.C:
+		}
+		h.mu.Lock()
+		end, notice, next := h.clock.look(h.rec)
+		h.mu.Unlock()
+		if notice != nil {
+			h.notify(*notice)
+		}
+		if end != nil {
+			h.cancel(end)
+			return
+		}
+		timer.Reset(next)
+	}
+}
+
+// watchExit brings the session's end about when its sandbox ends by itself.
+func (h *hold) watchExit(sandbox Sandbox) {
+	for attempt := 0; ; attempt++ {
+		exit, err := sandbox.Wait(h.ctx)
+		if h.ctx.Err() != nil {
+			return
+		}
+		if err == nil {
+			h.cancel(endByExit(exit))
+			return
+		}
+		h.m.log.Warn("watch sandbox", "session", h.id, "error", err)
+		if !pause(h.ctx, retryAfter(attempt)) {
+			return
+		}
+	}
+}
+
+func endByExit(exit Exit) *End {
+	end := &End{Reason: exit.Reason, Err: fmt.Errorf("sandbox ended by itself: %s", orSentence(exit.Message, "no reason given"))}
+	switch exit.Reason {
+	case OutOfMemory:
+		end.Message = "The machine itself ran out of memory and was ended. Start a new one, and run less in it at a time."
+	case DiskFull:
+		end.Message = "The machine's disk was full and it could not go on. Start a new one, and store less in it."
+	case Closed:
+		end.Message = "The machine was shut down from inside. Start a new one to go on."
+	default:
+		end.Reason = Crashed
+		end.Message = "The machine stopped unexpectedly and its files are gone. Start a new one to go on; if this happens again, tell the operator."
+	}
+	return end
+}
+
+// pause waits, and reports false where ctx ended first.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// retryAfter is the pause after the failure of an attempt, counted from 0.
+func retryAfter(attempt int) time.Duration {
+	return min(retryFirst<<min(attempt, 10), retryMost)
+}
