@@ -131,7 +131,7 @@ func (w *launch) closeFiles() {
 }
 
 func (w *launch) leaseImage(context.Context) error {
-	image, err := w.Images.Use(string(w.id), w.spec.Image)
+	image, err := w.Images.Use(w.lease(w.id), w.spec.Image)
 	w.image = image
 	return err
 }
@@ -288,7 +288,7 @@ func (w *launch) connect(ctx context.Context) error {
 		return err
 	}
 	defer netns.Close()
-	return w.link.Attach(ctx, netns, w.spec.Limits)
+	return errors.Join(w.link.Attach(ctx, netns, w.spec.Limits), w.Names.Add(w.link.Gateway))
 }
 
 func (w *launch) writeState(context.Context) error {

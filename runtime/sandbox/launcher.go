@@ -12,10 +12,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 
 	"berth/quotas/cgroup"
@@ -33,6 +34,7 @@ const (
 
 // Config is what a Launcher works with. All fields but Log, UIDBase, DiskReserve and Trace are required.
 type Config struct {
+	Instance   string // names this server's leases on images; the same for the next server on these directories
 	DataDir    string // session disks are in DataDir/sessions
 	RunDir     string // sockets and state are in RunDir/ID
 	Runc       string // path of the runc binary
@@ -40,7 +42,7 @@ type Config struct {
 	Images     *imagecache.Cache
 	Cgroups    *cgroup.Instance
 	Network    *network.Host
-	Names      scratchNames
+	Names      Names // answers the sandboxes\' name queries; nil: nobody does
 
 	UIDBase     uint32 // 0: DefaultUIDBase
 	DiskReserve int64  // bytes of the host's disk that sessions never get
@@ -48,6 +50,12 @@ type Config struct {
 
 	// Trace is called before each step of a launch; an error stops it there. Tests use it to fail at every step.
 	Trace func(step string) error
+}
+
+// Names is a name server that listens at the gateways of sandboxes.
+type Names interface {
+	Add(gateway netip.Addr) error
+	Remove(gateway netip.Addr) error // one that was not added is no error
 }
 
 // Launcher implements sessions.Launcher.
@@ -69,6 +77,9 @@ func New(c Config) (*Launcher, error) {
 	}
 	if c.Log == nil {
 		c.Log = slog.Default()
+	}
+	if c.Names == nil {
+		c.Names = noNames{}
 	}
 	if c.Trace == nil {
 		c.Trace = func(string) error { return nil }
@@ -97,10 +108,9 @@ func (l *Launcher) logPath(id sessions.ID) string  { return filepath.Join(l.disk
 func (l *Launcher) Find(_ context.Context, id sessions.ID) (sessions.Sandbox, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if s, ok := l.alive[id]; ok {
+	if s, ok := l.alive[id]; ok && !s.process.ended() {
 		return s, nil
-	}
-	if !id.Valid() {
+	} else if ok || !id.Valid() {
 		return nil, sessions.ErrNotFound
 	}
 	st, err := l.readState(id)
@@ -169,9 +179,30 @@ func (l *Launcher) remnants() ([]sessions.ID, error) {
 	add(l.Cgroups.List())
 	links, err := l.Network.List()
 	add(linkIDs(links), err)
-	leases, err := l.Images.Leases()
-	add(slices.Collect(maps.Keys(leases)), err)
+	leases, err := l.leases()
+	add(leases, err)
 	return ids, failed
+}
+
+// noNames is the name server of a launcher that has none.
+type noNames struct{}
+
+func (noNames) Add(netip.Addr) error    { return nil }
+func (noNames) Remove(netip.Addr) error { return nil }
+
+// lease is the name of a sandbox's hold on its image. It carries the server's name: servers may share a cache.
+func (l *Launcher) lease(id sessions.ID) string { return l.Instance + "-" + string(id) }
+
+// leases returns the IDs of our sandboxes that hold an image.
+func (l *Launcher) leases() ([]string, error) {
+	all, err := l.Images.Leases()
+	var ids []string
+	for name := range all {
+		if id, ours := strings.CutPrefix(name, l.Instance+"-"); ours {
+			ids = append(ids, id)
+		}
+	}
+	return ids, err
 }
 
 func linkIDs(links []network.Owned) []string {

@@ -45,7 +45,7 @@ func watch(pid, fd int, child bool) (*hostProcess, error) {
 	}
 	go func() {
 		defer close(h.done)
-		err := conn.Read(h.ended)
+		err := conn.Read(h.look)
 		if err == nil {
 			close(h.over)
 		}
@@ -53,8 +53,18 @@ func watch(pid, fd int, child bool) (*hostProcess, error) {
 	return h, nil
 }
 
-// ended reports whether the process has ended; false makes the poller wait until the pidfd is readable (pidfd_open(2)).
-func (h *hostProcess) ended(fd uintptr) bool {
+// ended reports whether the process is known to have ended.
+func (h *hostProcess) ended() bool {
+	select {
+	case <-h.over:
+		return true
+	default:
+		return false
+	}
+}
+
+// look reports whether the process has ended; false makes the poller wait until the pidfd is readable (pidfd_open(2)).
+func (h *hostProcess) look(fd uintptr) bool {
 	poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
 	if n, err := unix.Poll(poll, 0); err != nil || n == 0 {
 		return false
@@ -70,15 +80,15 @@ func (h *hostProcess) ended(fd uintptr) bool {
 
 // kill ends the process, and with it all of its PID namespace: pid_namespaces(7). It returns when it is gone.
 func (h *hostProcess) kill(ctx context.Context) error {
+	if h.ended() {
+		return nil
+	}
 	conn, err := h.fd.SyscallConn()
 	if err != nil {
 		return err
 	}
 	var killErr error
 	err = conn.Control(func(fd uintptr) { killErr = unix.PidfdSendSignal(int(fd), unix.SIGKILL, nil, 0) })
-	if errors.Is(err, os.ErrClosed) { // released before: somebody else has ended it
-		return nil
-	}
 	if err = errors.Join(err, killErr); err != nil && !errors.Is(err, unix.ESRCH) {
 		return err
 	}

@@ -32,7 +32,8 @@ type Sandbox struct {
 	process  *hostProcess
 
 	mu     sync.Mutex // held while closing
-	closed bool
+	closed bool       // Close was called
+	gone   bool       // and has done all: the ID may be somebody else's by now
 }
 
 // Dial connects to the sandbox's API.
@@ -112,6 +113,9 @@ func (s *Sandbox) diskUsage() (disk.Space, error) {
 func (s *Sandbox) Close(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.gone {
+		return nil
+	}
 	s.closed = true
 	if err := s.process.kill(ctx); err != nil {
 		return fmt.Errorf("end sandbox %s: %w", s.state.ID, err)
@@ -119,6 +123,7 @@ func (s *Sandbox) Close(ctx context.Context) error {
 	if err := s.launcher.remove(ctx, s.state.ID); err != nil {
 		return err
 	}
+	s.gone = true
 	s.launcher.forget(s.state.ID)
 	return s.process.release()
 }
@@ -130,7 +135,7 @@ func (l *Launcher) remove(ctx context.Context, id sessions.ID) error {
 		l.removeProcesses,
 		l.removeLink,
 		l.removeDisk,
-		func(_ context.Context, id sessions.ID) error { return l.Images.Release(string(id)) },
+		func(_ context.Context, id sessions.ID) error { return l.Images.Release(l.lease(id)) },
 		func(_ context.Context, id sessions.ID) error { return os.RemoveAll(l.runDir(id)) }, // last: it says where the rest is
 	}
 	for _, step := range steps {

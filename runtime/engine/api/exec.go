@@ -10,12 +10,16 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
 // maxOutput bounds each stream of an answer; what is over it is dropped and said so. The streamed form has no bound.
 const maxOutput = 4 << 20
+
+// drainTime is how long output is read after a process has ended. What it wrote itself is there at once.
+const drainTime = 500 * time.Millisecond
 
 type execRequest struct {
 	Command
@@ -91,6 +95,7 @@ func (p *Process) collect(ctx context.Context, stdin string) (execAnswer, error)
 	}
 	code, err := p.Wait(context.WithoutCancel(ctx)) // killed above when ctx ends
 	p.closeInput()
+	p.expectEnd()
 	copies.Wait()
 	p.closeOutput()
 	a = execAnswer{ExitCode: code, Stdout: out.String(), Stderr: errs.String(), Truncated: out.over || errs.over}
@@ -111,6 +116,16 @@ func drain(w io.Writer, r io.Reader) { _, _ = io.Copy(w, r) }
 func (p *Process) closeInput() {
 	if p.Stdin != nil {
 		_ = p.Stdin.Close() // may be closed already
+	}
+}
+
+// expectEnd lets readers of the output go on to its end, but not wait for programs that the process left behind with it.
+func (p *Process) expectEnd() {
+	deadline := time.Now().Add(drainTime)
+	for _, f := range []*os.File{p.TTY, p.Stdout, p.Stderr} {
+		if f != nil {
+			_ = f.SetReadDeadline(deadline) // pipes and terminals have deadlines
+		}
 	}
 }
 

@@ -20,6 +20,31 @@ import (
 type Host struct {
 	Instance string
 	Config   sandbox.Config
+
+	place place
+}
+
+// place is all that makes up a corner, in a form that another process can be told.
+type place struct{ Instance, Data, Run, Images, Runc, DockerInit string }
+
+func (p place) config() (sandbox.Config, error) {
+	images, err := imagecache.Open(filepath.Join(p.Images, "images"))
+	if err != nil {
+		return sandbox.Config{}, err
+	}
+	groups, err := cgroup.Detect("/sys/fs/cgroup")
+	if err != nil {
+		return sandbox.Config{}, err
+	}
+	corner, err := groups.Instance(p.Instance)
+	if err != nil {
+		return sandbox.Config{}, err
+	}
+	net, err := network.Open(network.Config{Instance: p.Instance})
+	return sandbox.Config{
+		Instance: p.Instance, DataDir: p.Data, RunDir: p.Run, Runc: p.Runc, DockerInit: p.DockerInit,
+		Images: images, Cgroups: corner, Network: net,
+	}, err
 }
 
 // New makes a corner; it is checked to be empty, and removed, when the test ends. The test is skipped where it cannot
@@ -35,23 +60,18 @@ func New(t *testing.T) *Host {
 	var random [4]byte
 	_, _ = rand.Read(random[:]) // never fails
 	h := &Host{Instance: "t" + hex.EncodeToString(random[:])}
-	images, err := imagecache.Open(filepath.Join(Images(t), "images"))
-	check(t, err)
-	cgroups, err := cgroup.Detect("/sys/fs/cgroup")
-	check(t, err)
-	corner, err := cgroups.Instance(h.Instance)
-	check(t, err)
-	net, err := network.Open(network.Config{Instance: h.Instance})
-	check(t, err)
-	h.Config = sandbox.Config{
-		DataDir: t.TempDir(), RunDir: filepath.Join("/run", "berth-"+h.Instance),
-		Runc: Program(t, "runc"), DockerInit: Program(t, "docker-init"),
-		Images: images, Cgroups: corner, Network: net, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+	h.place = place{
+		Instance: h.Instance, Data: t.TempDir(), Run: filepath.Join("/run", "berth-"+h.Instance),
+		Images: Images(t), Runc: Program(t, "runc"), DockerInit: Program(t, "docker-init"),
 	}
+	config, err := h.place.config()
+	check(t, err)
+	h.Config = config
+	h.Config.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
 	t.Cleanup(func() {
 		h.clean(t)
-		check(t, net.Close())
-		check(t, corner.Release())
+		check(t, h.Config.Network.Close())
+		check(t, h.Config.Cgroups.Release())
 		check(t, os.RemoveAll(h.Config.RunDir))
 	})
 	return h

@@ -25,17 +25,26 @@ const inNamespace = "BERTH_TEST_NETNS"
 // in a test is the test binary. The tests run in a network namespace of their own, so that nothing touches the
 // machine's; it has a loopback and, as every network does, a way to reach what is in it.
 func Main(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == "sandbox" {
-		if err := engine.Run(context.Background(), "test", slog.New(slog.NewTextHandler(os.Stderr, nil))); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
+	if len(os.Args) > 1 {
+		switch os.Args[1] {
+		case "sandbox":
+			exit(engine.Run(context.Background(), "test", slog.New(slog.NewTextHandler(os.Stderr, nil))))
+		case "launch-and-die":
+			exit(launchAndDie(os.Args[2], os.Args[3]))
 		}
-		os.Exit(0)
 	}
 	if os.Geteuid() != 0 || os.Getenv(inNamespace) != "" {
 		os.Exit(m.Run())
 	}
 	os.Exit(again())
+}
+
+func exit(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
 }
 
 // again runs this program in a new network namespace.
