@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
 
 	"berth/quotas"
 )
@@ -40,11 +39,10 @@ func (h *Host) Link(slot int, id string) *Link {
 // Interface is the name of the host's end of the pair.
 func (l *Link) Interface() string { return "berth" + strconv.Itoa(l.Slot) }
 
-func (l *Link) peer() string  { return "berthp" + strconv.Itoa(l.Slot) }
 func (l *Link) owner() string { return l.host.instance + ":" + l.ID }
 
-// Allocate claims a free slot for the sandbox id and makes its pair of interfaces, both still down and in the host. When it
-// fails nothing is left.
+// Allocate claims a free slot for the sandbox id. That is all: the interfaces come with Attach, when the namespace that one
+// of them belongs to is there. When it fails nothing is left.
 func (h *Host) Allocate(ctx context.Context, id string) (*Link, error) {
 	tried := map[int]bool{}
 	for ctx.Err() == nil {
@@ -53,12 +51,11 @@ func (h *Host) Allocate(ctx context.Context, id string) (*Link, error) {
 			return nil, err
 		}
 		l := h.Link(slot, id)
-		err = l.makePair()
-		if err == nil {
+		free, err := l.nameIsFree()
+		if free {
 			return l, nil
 		}
-		err = errors.Join(err, h.claims.drop(slot, l.owner()))
-		if !errors.Is(err, unix.EEXIST) {
+		if err = errors.Join(err, h.claims.drop(slot, l.owner())); err != nil {
 			return nil, fmt.Errorf("network of %s: %w", id, err)
 		}
 		tried[slot] = true // somebody else's interface has that name
@@ -66,8 +63,8 @@ func (h *Host) Allocate(ctx context.Context, id string) (*Link, error) {
 	return nil, context.Cause(ctx)
 }
 
-// Attach moves the sandbox's end into its network namespace (a descriptor of /proc/PID/ns/net), puts the limits in force
-// and then brings both ends up. When it fails, call Remove.
+// Attach puts the limits in force and gives the network namespace (a descriptor of /proc/PID/ns/net) its eth0, with a
+// default route. When it fails, call Remove.
 func (l *Link) Attach(ctx context.Context, netns *os.File, limits quotas.Limits) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -75,6 +72,9 @@ func (l *Link) Attach(ctx context.Context, netns *os.File, limits quotas.Limits)
 	rules, err := l.rules(limits)
 	if err == nil {
 		err = l.host.fw.install(rules)
+	}
+	if err == nil {
+		err = l.makePair(netns)
 	}
 	if err == nil {
 		err = l.configureHost(limits.Bandwidth)

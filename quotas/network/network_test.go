@@ -51,17 +51,20 @@ func newSandbox(t testing.TB, h *network.Host, id string, l quotas.Limits) *sand
 
 // awaitUp waits until the kernel has seen that both ends are up; until then it drops packets.
 func (s *sandbox) awaitUp(t testing.TB) {
-	deadline := time.Now().Add(5 * time.Second)
-	s.run(func() {
-		for time.Now().Before(deadline) {
-			link, err := netlink.LinkByName("eth0")
-			must(t, err)
-			if link.Attrs().OperState == netlink.OperUp {
-				return
+	up := func(name string) func() {
+		return func() {
+			for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); {
+				link, err := netlink.LinkByName(name)
+				must(t, err)
+				if link.Attrs().OperState == netlink.OperUp {
+					return
+				}
 			}
+			t.Errorf("%s does not come up", name)
 		}
-		t.Error("eth0 does not come up")
-	})
+	}
+	up(s.Interface())()
+	s.run(up("eth0"))
 }
 
 // send sends one UDP packet, or starts one TCP connection, and waits for nothing.
@@ -430,7 +433,17 @@ func TestFailedAttachIsUndoneByRemove(t *testing.T) {
 	if err := link.Attach(t.Context(), file, quotas.Limits{}); err == nil {
 		t.Error("/dev/null was taken for a namespace")
 	}
+	s := newSpace(t)
+	s.run(func() { // the name is taken: making the pair fails when the rules are in force already
+		must(t, netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "eth0"}, PeerName: "eth1"}))
+	})
+	if err := link.Attach(t.Context(), s.file, quotas.Limits{}); err == nil {
+		t.Error("a second eth0 was made")
+	}
 	must(t, link.Remove(t.Context()))
+	if owned, err := h.List(); err != nil || len(owned) > 0 {
+		t.Errorf("owned %v, %v", owned, err)
+	}
 }
 
 func TestConfigIsChecked(t *testing.T) {
