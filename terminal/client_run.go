@@ -59,15 +59,15 @@ func (c *Client) connect() (*websocket.Conn, error) {
 	conn, answer, err := c.options.Dialer.DialContext(c.ctx, u.String(), c.options.Header)
 	if err != nil {
 		if answer != nil && errors.Is(err, websocket.ErrBadHandshake) {
-			return nil, refused(answer)
+			return nil, Refused(answer)
 		}
 		return nil, fmt.Errorf("connect to terminal: %w", err)
 	}
 	return conn, nil
 }
 
-// refused reads a problem document. gorilla keeps the first KiB of the body, which needs no closing.
-func refused(answer *http.Response) error {
+// Refused makes an error of a server's answer other than an upgrade: a *RefusedError. gorilla keeps the first KiB of the body, which needs no closing.
+func Refused(answer *http.Response) error {
 	body, _ := io.ReadAll(io.LimitReader(answer.Body, 1<<10))
 	var document struct{ Title, Detail string }
 	detail := strings.TrimSpace(string(body))

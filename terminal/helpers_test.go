@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"os/signal"
 	"runtime"
 	"strings"
 	"sync"
@@ -87,6 +88,9 @@ func serve(t testing.TB, start terminal.Start, o terminal.Options) (set *termina
 // checkLeaks fails the test when goroutines or descriptors are left after all later cleanups.
 func checkLeaks(t testing.TB) {
 	t.Helper()
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, unix.SIGWINCH) // os/signal starts a goroutine that stays
+	signal.Stop(c)
 	goroutines, fds := runtime.NumGoroutine(), openFDs(t)
 	t.Cleanup(func() {
 		http.DefaultClient.CloseIdleConnections()

@@ -7,8 +7,8 @@ import (
 
 // Options bound what terminals cost. Zero fields get the defaults.
 type Options struct {
-	RingBytes     int           // scrollback of one terminal; default 1 MiB
-	HighWatermark int           // bytes that a viewer may have unparsed; default 512 KiB; at most RingBytes
+	RingBytes     int           // scrollback of one terminal; default 1 MiB; at least 64 KiB
+	HighWatermark int           // bytes that a viewer may have unparsed; default 512 KiB; 64 KiB to RingBytes
 	MaxTerminals  int           // terminals at a time; default 8
 	MaxViewers    int           // viewers of one terminal; default 64
 	PingEvery     time.Duration // default 20 s; a peer that is silent for three times as long is gone
@@ -18,7 +18,9 @@ type Options struct {
 
 func (o Options) withDefaults() Options {
 	o.RingBytes = positive(o.RingBytes, 1<<20)
-	o.HighWatermark = min(positive(o.HighWatermark, 512<<10), o.RingBytes)
+	o.RingBytes = max(o.RingBytes, 2*maxOutput)
+	// Clients acknowledge every maxOutput bytes: with less than two of them everything would come to rest.
+	o.HighWatermark = min(max(positive(o.HighWatermark, 512<<10), 2*maxOutput), o.RingBytes)
 	o.MaxTerminals = positive(o.MaxTerminals, 8)
 	o.MaxViewers = positive(o.MaxViewers, 64)
 	o.PingEvery = positive(o.PingEvery, 20*time.Second)

@@ -47,14 +47,17 @@ func (x *transport) serve(conn *websocket.Conn, v *viewer) {
 	reading, writing := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(writing)
-		if bye := x.write(conn, v, reading); bye != nil {
+		bye, err := x.write(conn, v, reading)
+		if bye != nil {
 			farewell(conn, bye)
 			select {
 			case <-reading: // the peer's answer
 			case <-time.After(closeTimeout):
 			}
 		}
-		_ = conn.Close()
+		if bye != nil || err != nil && !errors.Is(err, websocket.ErrCloseSent) {
+			_ = conn.Close() // else the reader has a reason to tell, and closes
+		}
 	}()
 	err := v.read(conn)
 	close(reading)
@@ -73,15 +76,15 @@ func refuse(code int, format string, args ...any) error {
 	return protocolError{&websocket.CloseError{Code: code, Text: fmt.Sprintf(format, args...)}}
 }
 
-// write sends what there is to send. It returns a reason to close, or nil where the connection is lost or being closed.
-func (x *transport) write(conn *websocket.Conn, v *viewer, stop <-chan struct{}) *websocket.CloseError {
+// write sends what there is to send until stop. It returns a reason to close, or why the connection is lost.
+func (x *transport) write(conn *websocket.Conn, v *viewer, stop <-chan struct{}) (*websocket.CloseError, error) {
 	every := v.t.options.PingEvery
 	ping := time.NewTicker(every)
 	defer ping.Stop()
 	for {
 		wait, bye, err := x.flush(conn, v)
 		if bye != nil || err != nil {
-			return bye
+			return bye, err
 		}
 		var timeout <-chan time.Time
 		if wait > 0 {
@@ -91,10 +94,10 @@ func (x *transport) write(conn *websocket.Conn, v *viewer, stop <-chan struct{})
 		case <-v.wake:
 		case <-timeout:
 		case <-stop:
-			return nil
+			return nil, nil
 		case <-ping.C:
 			if err := conn.WriteControl(websocket.PingMessage, nil, now().Add(every)); err != nil {
-				return nil
+				return nil, err
 			}
 		}
 	}
