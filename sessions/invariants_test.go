@@ -14,7 +14,7 @@ import (
 // TestInvariants does what visitors, operators, sandboxes and a bad host do, in random order, and checks at each step
 // what must always hold.
 func TestInvariants(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range uint64(12) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			inWorld(t, func(t *testing.T, w *world) {
 				c := &chaos{world: w, rand: rand.New(rand.NewPCG(seed, 1)), states: make(map[sessions.ID]sessions.State)}
@@ -81,6 +81,7 @@ func (c *chaos) step(t *testing.T) {
 		c.tryCreate(t)
 		c.pass(time.Second)
 		c.store.Fail(nil)
+		c.pass(5 * time.Second) // what could not be kept is tried again
 	case n < 94:
 		c.skew.Add(int64(time.Duration(c.rand.IntN(7200)-3600) * time.Second))
 	default:

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 )
 
 // Manager is the domain: it creates sessions, supervises them and ends them. Make one with New, then Start it; it is
@@ -21,7 +23,8 @@ type Manager struct {
 	base   context.Context // ends when the server stops
 	stop   context.CancelCauseFunc
 	wg     sync.WaitGroup
-	refill chan struct{} // holds one: the pools may have room to fill
+	refill chan struct{}       // holds one: the pools may have room to fill
+	gate   *semaphore.Weighted // a launch takes one, a sweep takes all: what is being launched is not swept
 
 	mu         sync.Mutex
 	phase      phase
@@ -32,6 +35,7 @@ type Manager struct {
 	pools      map[string]*pool
 	leaving    map[ID]struct{} // sandboxes of the pools that are being closed
 	launching  map[ID]struct{} // visitors' sandboxes that are being launched
+	remnants   map[ID]struct{} // what earlier servers' sandboxes left, and could not be swept yet
 	failures   int             // launches that failed, in a row
 	launchErr  error           // the last of them
 	lastRefill time.Time       // monotonic
@@ -55,6 +59,7 @@ func New(c Config) (*Manager, error) {
 		cfg: c, log: c.Log, wall: newWall(c.WallClock), envs: make(map[string]Environment), refill: make(chan struct{}, 1),
 		live: make(map[ID]*hold), room: newRoom(c.Limits), pools: make(map[string]*pool),
 		leaving: make(map[ID]struct{}), launching: make(map[ID]struct{}),
+		remnants: make(map[ID]struct{}), gate: semaphore.NewWeighted(gateSize),
 	}
 	for _, e := range c.Environments {
 		m.envs[e.Name] = e

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 )
@@ -32,11 +34,16 @@ func (m *Manager) Start(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("find sandboxes: %w", context.Cause(ctx))
 	}
-	m.sweep(ctx, found)
+	loops := []func(){m.keepPool, m.watchClock, m.watchCapacity, m.forgetEnded}
+	if err := m.sweep(ctx, slices.Collect(maps.Keys(found))); err != nil {
+		m.log.Error("remnants of sandboxes are left; this is tried again", "error", err)
+		m.markRemnants(records, kept, found)
+		loops = append(loops, m.sweepStrays)
+	}
 	m.pollCapacity(ctx)
 	m.forgetLost(kept, found)
 	m.adopt(records, kept, found)
-	for _, f := range []func(){m.keepPool, m.watchClock, m.watchCapacity, m.forgetEnded} {
+	for _, f := range loops {
 		m.wg.Add(1)
 		go f()
 	}
@@ -95,18 +102,23 @@ func (m *Manager) findOne(ctx context.Context, id ID) Sandbox {
 	return nil
 }
 
-// sweep removes what nobody owns. It is done only here, while nothing is being launched.
-func (m *Manager) sweep(ctx context.Context, found map[ID]Sandbox) {
-	keep := make([]ID, 0, len(found))
-	for id := range found {
-		keep = append(keep, id)
+// markRemnants puts a remnant in the place of every sandbox that should be there and is not.
+func (m *Manager) markRemnants(records []Record, kept []Warm, found map[ID]Sandbox) {
+	mark := func(id ID) {
+		if found[id] == nil {
+			found[id] = remnant{m}
+			m.remnants[id] = struct{}{}
+		}
 	}
-	removed, err := m.cfg.Launcher.Sweep(ctx, keep)
-	if err != nil {
-		m.log.Error("sweep: remnants of sandboxes may be left; the next start tries again", "error", err)
+	for _, r := range records {
+		if r.Session.State != Queued {
+			mark(r.Session.ID)
+		}
 	}
-	if len(removed) > 0 {
-		m.log.Info("swept", "sandboxes", removed)
+	for _, w := range kept {
+		if m.pools[w.Environment] != nil {
+			mark(w.ID)
+		}
 	}
 }
 
@@ -142,15 +154,17 @@ func (m *Manager) adoptHold(r Record, sandbox Sandbox, now time.Time) *hold {
 	h := m.newHold(r)
 	h.told, h.sandbox, h.adopted = true, sandbox, true
 	m.live[h.id] = h
+	_, gone := m.remnants[h.id]
+	gone = gone || sandbox == nil
 	switch state := r.Session.State; {
 	case state == Queued:
 		m.queue.push(h, r.queueKey())
 		return h
 	case state == Ending:
 		h.cancel(&End{Reason: r.Session.Reason, Message: r.Session.Message})
-	case state == Ready && sandbox == nil && !now.Before(r.Session.ExpiresAt):
+	case state == Ready && gone && !now.Before(r.Session.ExpiresAt):
 		h.cancel(endExpired(r))
-	case state == Ready && sandbox == nil:
+	case state == Ready && gone, state == Starting && gone && sandbox != nil: // the latter cannot be launched again
 		h.cancel(&End{Reason: Crashed, Err: errors.New("the sandbox is gone since the last server"),
 			Message: "The machine stopped while the server was away, and its files are gone. Start a new one to go on."})
 	case state == Ready:
@@ -172,7 +186,10 @@ func (m *Manager) adoptWarm(w Warm, sandbox Sandbox) {
 		return
 	}
 	warm := m.newWarm(m.pools[w.Environment], w.ID)
-	warm.sandbox, warm.stage = sandbox, warmReady
+	warm.sandbox = sandbox
+	if _, gone := m.remnants[w.ID]; !gone {
+		warm.stage = warmReady
+	}
 	go warm.run()
 }
 

@@ -51,9 +51,7 @@ func (h *hold) obtain() Sandbox {
 		h.mu.Unlock()
 	}
 	if state != Ready {
-		if err := h.change(becomeReady); err != nil {
-			h.cancel(&End{Reason: Crashed, Err: err, Message: "The session could not be recorded, so it was ended. Try again in a minute."})
-		}
+		h.advance(becomeReady) // else ctx has ended
 	}
 	return sandbox
 }
@@ -70,15 +68,11 @@ func (h *hold) launch() Sandbox {
 		return nil
 	}
 	if h.state() == Queued {
-		if err := h.change(becomeStarting); err != nil {
-			h.cancel(&End{Reason: Crashed, Err: err, Message: "The session could not be recorded, so it was ended. Try again in a minute."})
+		if !h.advance(becomeStarting) {
 			return nil
 		}
 	}
-	ctx, cancel := context.WithTimeout(h.ctx, h.m.cfg.LaunchTimeout)
-	defer cancel()
-	sandbox, err := h.m.cfg.Launcher.Launch(ctx, h.id, h.record().Spec)
-	h.m.noteLaunch(err, h.ctx.Err() != nil)
+	sandbox, err := h.m.launch(h.ctx, h.id, h.record().Spec)
 	if err != nil {
 		h.cancel(&End{
 			Reason: Crashed, Err: fmt.Errorf("launch sandbox %s: %w", h.id, err),
@@ -87,6 +81,22 @@ func (h *hold) launch() Sandbox {
 		return nil
 	}
 	return sandbox
+}
+
+// advance changes the record, and tries again while the store fails: a session does not end for that. It reports false
+// where ctx ended first.
+func (h *hold) advance(f func(*Record, time.Time) error) bool {
+	for attempt := 0; h.ctx.Err() == nil; attempt++ {
+		err := h.change(f)
+		if err == nil {
+			return true
+		}
+		h.m.log.Error("keep a session's state", "session", h.id, "error", err)
+		if !pause(h.ctx, retryAfter(attempt)) {
+			return false
+		}
+	}
+	return false
 }
 
 func becomeStarting(r *Record, now time.Time) error {
