@@ -30,6 +30,7 @@ type Manager struct {
 	phase      phase
 	live       map[ID]*hold // every session that has not ended, also those that are not told of yet
 	queue      queue
+	seq        int64 // of the session that came last
 	room       room
 	roomErr    error // why the host's capacity is not known
 	pools      map[string]*pool

@@ -140,6 +140,7 @@ func (m *Manager) adopt(records []Record, kept []Warm, found map[ID]Sandbox) {
 	m.phase = phaseOpen
 	now := m.now()
 	for _, r := range records {
+		m.seq = max(m.seq, r.Seq)
 		h := m.adoptHold(r, found[r.Session.ID], now)
 		m.wg.Add(1)
 		go h.run()

@@ -58,12 +58,12 @@ func (h *hold) obtain() Sandbox {
 
 // launch waits for room and launches the sandbox. Where it fails the session is told to end.
 func (h *hold) launch() Sandbox {
+	defer h.m.launched(h.id) // also where room was granted just when the session ended
 	select {
 	case <-h.granted:
 	case <-h.ctx.Done():
 		return nil
 	}
-	defer h.m.launched(h.id)
 	if h.ctx.Err() != nil {
 		return nil
 	}
