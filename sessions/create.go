@@ -101,6 +101,8 @@ func (m *Manager) admit(r Record) (*hold, *warm, error) {
 	if w != nil {
 		r.Session.ID = w.id
 	}
+	m.seq++
+	r.Seq = m.seq
 	h := m.newHold(r)
 	if w != nil {
 		h.sandbox = w.sandbox

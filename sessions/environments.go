@@ -4,12 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"strings"
 	"time"
 
-	"github.com/dustin/go-humanize"
 	"github.com/goccy/go-yaml"
 
 	"berth/quotas"
@@ -21,18 +19,18 @@ type environmentsFile struct {
 }
 
 type environmentEntry struct {
-	Name        string        `yaml:"name"`
-	Title       string        `yaml:"title"`
-	Description string        `yaml:"description"`
-	Image       string        `yaml:"image"`
-	Hostname    string        `yaml:"hostname"`
-	Env         []string      `yaml:"env"`
-	Shell       []string      `yaml:"shell"`
-	Limits      limitsEntry   `yaml:"limits"`
-	Lifetime    time.Duration `yaml:"lifetime"`
-	MaxLifetime time.Duration `yaml:"max_lifetime"`
-	IdleTimeout time.Duration `yaml:"idle_timeout"`
-	Pool        int           `yaml:"pool"`
+	Name        string      `yaml:"name"`
+	Title       string      `yaml:"title"`
+	Description string      `yaml:"description"`
+	Image       string      `yaml:"image"`
+	Hostname    string      `yaml:"hostname"`
+	Env         []string    `yaml:"env"`
+	Shell       []string    `yaml:"shell"`
+	Limits      limitsEntry `yaml:"limits"`
+	Lifetime    span        `yaml:"lifetime"`
+	MaxLifetime span        `yaml:"max_lifetime"`
+	IdleTimeout span        `yaml:"idle_timeout"`
+	Pool        int         `yaml:"pool"`
 }
 
 type limitsEntry struct {
@@ -44,38 +42,6 @@ type limitsEntry struct {
 	Bandwidth bitRate       `yaml:"bandwidth"`
 	Terminals int           `yaml:"terminals"`
 	Egress    quotas.Egress `yaml:"egress"`
-}
-
-// byteSize is written "512MB" (10^6) or "512MiB" (2^20), or as a number of bytes.
-type byteSize int64
-
-func (b *byteSize) UnmarshalYAML(decode func(any) error) error {
-	var s string
-	if err := decode(&s); err != nil {
-		return err
-	}
-	n, err := humanize.ParseBytes(s)
-	if err != nil || n > math.MaxInt64 {
-		return fmt.Errorf("%q is no size: write one like 512MB or 4GiB", s)
-	}
-	*b = byteSize(n)
-	return nil
-}
-
-// bitRate is written "100Mbit/s", or as a number of bits per second.
-type bitRate int64
-
-func (b *bitRate) UnmarshalYAML(decode func(any) error) error {
-	var s string
-	if err := decode(&s); err != nil {
-		return err
-	}
-	n, unit, err := humanize.ParseSI(s)
-	if err != nil || n < 0 || n > 1e15 || (unit != "" && unit != "bit/s" && unit != "bit" && unit != "bps") {
-		return fmt.Errorf("%q is no rate: write one like 100Mbit/s", s)
-	}
-	*b = bitRate(n)
-	return nil
 }
 
 // LoadEnvironments reads environments.yaml. What is unknown, missing or cannot work is refused with its name, and its
@@ -129,6 +95,6 @@ func (e environmentEntry) environment() Environment {
 			CPUs: l.CPUs, MemoryBytes: int64(l.Memory), PIDs: l.PIDs, DiskBytes: int64(l.Disk), DiskInodes: l.Inodes,
 			Bandwidth: int64(l.Bandwidth), Terminals: l.Terminals, Egress: l.Egress,
 		},
-		Lifetime: e.Lifetime, MaxLifetime: e.MaxLifetime, IdleTimeout: e.IdleTimeout, Pool: e.Pool,
+		Lifetime: time.Duration(e.Lifetime), MaxLifetime: time.Duration(e.MaxLifetime), IdleTimeout: time.Duration(e.IdleTimeout), Pool: e.Pool,
 	}
 }

@@ -74,6 +74,7 @@ func (m *Manager) freeRoom(id ID) {
 	defer m.mu.Unlock()
 	m.room.free(id)
 	delete(m.leaving, id)
+	delete(m.remnants, id)
 	m.settle()
 }
 

@@ -2,12 +2,13 @@ package sessions
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 )
 
 // Manager is the domain: it creates sessions, supervises them and ends them. Make one with New, then Start it; it is
@@ -21,17 +22,20 @@ type Manager struct {
 	base   context.Context // ends when the server stops
 	stop   context.CancelCauseFunc
 	wg     sync.WaitGroup
-	refill chan struct{} // holds one: the pools may have room to fill
+	refill chan struct{}       // holds one: the pools may have room to fill
+	gate   *semaphore.Weighted // a launch takes one, a sweep takes all: what is being launched is not swept
 
 	mu         sync.Mutex
 	phase      phase
 	live       map[ID]*hold // every session that has not ended, also those that are not told of yet
 	queue      queue
+	seq        int64 // of the session that came last
 	room       room
 	roomErr    error // why the host's capacity is not known
 	pools      map[string]*pool
 	leaving    map[ID]struct{} // sandboxes of the pools that are being closed
 	launching  map[ID]struct{} // visitors' sandboxes that are being launched
+	remnants   map[ID]struct{} // what earlier servers' sandboxes left, and could not be swept yet
 	failures   int             // launches that failed, in a row
 	launchErr  error           // the last of them
 	lastRefill time.Time       // monotonic
@@ -55,6 +59,7 @@ func New(c Config) (*Manager, error) {
 		cfg: c, log: c.Log, wall: newWall(c.WallClock), envs: make(map[string]Environment), refill: make(chan struct{}, 1),
 		live: make(map[ID]*hold), room: newRoom(c.Limits), pools: make(map[string]*pool),
 		leaving: make(map[ID]struct{}), launching: make(map[ID]struct{}),
+		remnants: make(map[ID]struct{}), gate: semaphore.NewWeighted(gateSize),
 	}
 	for _, e := range c.Environments {
 		m.envs[e.Name] = e
@@ -96,72 +101,4 @@ func (m *Manager) begin() bool {
 	}
 	m.wg.Add(1)
 	return true
-}
-
-// Close stops the manager and waits for its goroutines, no longer than ctx lasts.
-//
-// With end false sandboxes, those of the pools included, live on for the next server: sessions stay as they are in the
-// store, launches under way are undone and done again by it. With end true every session ends first, by Admin, and
-// the pools are emptied. A second call waits too.
-func (m *Manager) Close(ctx context.Context, end bool) error {
-	m.mu.Lock()
-	opened := m.phase != phaseNew
-	m.phase = phaseClosing
-	if end && opened {
-		m.endAll()
-	}
-	m.mu.Unlock()
-	if !opened {
-		return nil
-	}
-	var err error
-	if end {
-		if err = m.waitForEnds(ctx); err != nil {
-			m.log.Error("close", "error", err)
-		}
-	}
-	m.stop(errKept)
-	done := make(chan struct{})
-	go func() {
-		m.wg.Wait()
-		close(done)
-	}()
-	select {
-	case <-done:
-		return err
-	case <-ctx.Done():
-		return errors.Join(err, fmt.Errorf("stop: sandboxes are still being launched or closed: %w", ctx.Err()))
-	}
-}
-
-// endAll begins the end of every session and sandbox; it is called under mu.
-func (m *Manager) endAll() {
-	for _, h := range m.live {
-		h.cancel(&End{Reason: Admin, Message: "The server was stopped by its operator. Start a new session when it is back."})
-	}
-	for _, p := range m.pools {
-		for _, w := range slices.Clone(p.warm) {
-			m.leave(w)
-		}
-	}
-}
-
-// waitForEnds returns when nothing is held any more.
-func (m *Manager) waitForEnds(ctx context.Context) error {
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		m.mu.Lock()
-		sessions, sandboxes := len(m.live), len(m.room.held)
-		m.mu.Unlock()
-		if sessions == 0 && sandboxes == 0 {
-			return nil
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return fmt.Errorf("end all sessions: %d sessions and %d sandboxes are left; the next start removes them: %w",
-				sessions, sandboxes, ctx.Err())
-		}
-	}
 }

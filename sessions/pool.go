@@ -63,11 +63,8 @@ func (w *warm) run() {
 // launch makes the sandbox; where it fails nothing is left.
 func (w *warm) launch() bool {
 	m := w.m
-	ctx, cancel := context.WithTimeout(w.ctx, m.cfg.LaunchTimeout)
-	defer cancel()
 	spec := w.pool.env.spec()
-	sandbox, err := m.cfg.Launcher.Launch(ctx, w.id, spec)
-	m.noteLaunch(err, w.ctx.Err() != nil)
+	sandbox, err := m.launch(w.ctx, w.id, spec)
 	if err != nil {
 		m.warmFailed(w, fmt.Errorf("launch sandbox %s: %w", w.id, err))
 		m.freeRoom(w.id)

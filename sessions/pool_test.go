@@ -180,3 +180,25 @@ func TestPoolAndStoreFailure(t *testing.T) {
 		}
 	})
 }
+
+func TestPoolIsFilledAfterSessionsEndAtAnyMoment(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.cfg.Environments = []sessions.Environment{environment("debian"), environment("busybox", pooled(2))}
+		w.cfg.Limits = sessions.Admission{MaxSessions: 3, PerVisitor: 9}
+		w.start()
+		for range 50 {
+			var ids []sessions.ID
+			for range 5 {
+				ids = append(ids, w.create(sessions.Request{}).ID)
+			}
+			for _, id := range ids {
+				w.end(id)
+			}
+			w.pass(time.Second)
+		}
+		w.pass(10 * time.Second)
+		if s := w.m.Status(t.Context()); s.Pool["busybox"] != 2 || s.Sessions+s.Queued != 0 {
+			t.Errorf("%+v", s)
+		}
+	})
+}

@@ -186,3 +186,26 @@ func TestCloseGivesUpWithItsContext(t *testing.T) {
 		w.want(c.ID, sessions.Ended, sessions.Admin)
 	})
 }
+
+func TestRoomOfWhatCannotBeSweptIsNotHandedOn(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.cfg.Limits.MaxSessions = 1
+		w.start()
+		c := w.create(sessions.Request{})
+		w.pass(time.Second)
+		w.stop(false)
+		w.launcher.Crash(c.ID, sessions.Exit{Reason: sessions.Crashed})
+		w.launcher.FailClose(4, errors.New("busy"))
+		w.start()
+		next := w.create(sessions.Request{Visitor: "bob"})
+		w.pass(time.Second)
+		w.want(c.ID, sessions.Ending, sessions.Crashed)
+		w.want(next.ID, sessions.Queued, "")
+		w.pass(time.Minute)
+		w.want(c.ID, sessions.Ended, sessions.Crashed)
+		w.want(next.ID, sessions.Ready, "")
+		if n := w.launcher.Counts().Closed[c.ID]; n != 1 || w.launcher.Most() != 1 {
+			t.Errorf("closed %d times, %d sandboxes at once", n, w.launcher.Most())
+		}
+	})
+}

@@ -1,6 +1,10 @@
 package sessions
 
-import "berth/quotas"
+import (
+	"math"
+
+	"berth/quotas"
+)
 
 // share is what one sandbox takes of the host, or what several take together.
 type share struct {
@@ -64,12 +68,13 @@ func (r *room) fits(held, s share) bool {
 		float64(after.memory) <= memory && float64(after.disk) <= disk
 }
 
-// more says how many sandboxes of s fit beside what else is held, up to a bound that keeps the loop short.
+// more says how many sandboxes of s, which must not be empty, fit beside what else is held.
 func (r *room) more(held, s share) int {
-	n := 0
-	for n < 10000 && r.fits(held, s) {
-		held = held.plus(s)
-		n++
+	memory := float64(r.host.MemoryBytes)*r.limits.MemoryOvercommit - float64(held.memory)
+	disk := float64(r.host.DiskFree+r.total.used-r.limits.DiskReserve)*r.limits.DiskOvercommit - float64(held.disk)
+	n := min(memory/float64(s.memory), disk/float64(s.disk), math.MaxInt32)
+	if r.limits.MaxSessions > 0 {
+		n = min(n, float64(r.limits.MaxSessions-held.sandboxes))
 	}
-	return n
+	return int(max(n, 0))
 }

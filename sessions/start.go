@@ -1,13 +1,12 @@
 package sessions
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
-	"time"
 )
 
 const (
@@ -32,11 +31,16 @@ func (m *Manager) Start(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("find sandboxes: %w", context.Cause(ctx))
 	}
-	m.sweep(ctx, found)
+	loops := []func(){m.keepPool, m.watchClock, m.watchCapacity, m.forgetEnded}
+	if err := m.sweep(ctx, slices.Collect(maps.Keys(found))); err != nil {
+		m.log.Error("remnants of sandboxes are left; this is tried again", "error", err)
+		m.markRemnants(records, kept, found)
+		loops = append(loops, m.sweepStrays)
+	}
 	m.pollCapacity(ctx)
 	m.forgetLost(kept, found)
 	m.adopt(records, kept, found)
-	for _, f := range []func(){m.keepPool, m.watchClock, m.watchCapacity, m.forgetEnded} {
+	for _, f := range loops {
 		m.wg.Add(1)
 		go f()
 	}
@@ -93,97 +97,4 @@ func (m *Manager) findOne(ctx context.Context, id ID) Sandbox {
 		}
 	}
 	return nil
-}
-
-// sweep removes what nobody owns. It is done only here, while nothing is being launched.
-func (m *Manager) sweep(ctx context.Context, found map[ID]Sandbox) {
-	keep := make([]ID, 0, len(found))
-	for id := range found {
-		keep = append(keep, id)
-	}
-	removed, err := m.cfg.Launcher.Sweep(ctx, keep)
-	if err != nil {
-		m.log.Error("sweep: remnants of sandboxes may be left; the next start tries again", "error", err)
-	}
-	if len(removed) > 0 {
-		m.log.Info("swept", "sandboxes", removed)
-	}
-}
-
-// current reports whether a sandbox of the pool is what its environment would be launched as now.
-func (m *Manager) current(w Warm) bool {
-	env, ok := m.envs[w.Environment]
-	if !ok || env.Pool == 0 {
-		return false
-	}
-	now, err1 := json.Marshal(env.spec()) // as it is kept: there an empty list and none are the same
-	then, err2 := json.Marshal(w.Spec)
-	return err1 == nil && err2 == nil && bytes.Equal(now, then)
-}
-
-// adopt puts what was kept in its place and opens for new sessions.
-func (m *Manager) adopt(records []Record, kept []Warm, found map[ID]Sandbox) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.phase = phaseOpen
-	now := m.now()
-	for _, r := range records {
-		h := m.adoptHold(r, found[r.Session.ID], now)
-		m.wg.Add(1)
-		go h.run()
-	}
-	for _, w := range kept {
-		m.adoptWarm(w, found[w.ID])
-	}
-	m.settle()
-}
-
-func (m *Manager) adoptHold(r Record, sandbox Sandbox, now time.Time) *hold {
-	h := m.newHold(r)
-	h.told, h.sandbox, h.adopted = true, sandbox, true
-	m.live[h.id] = h
-	switch state := r.Session.State; {
-	case state == Queued:
-		m.queue.push(h, r.queueKey())
-		return h
-	case state == Ending:
-		h.cancel(&End{Reason: r.Session.Reason, Message: r.Session.Message})
-	case state == Ready && sandbox == nil && !now.Before(r.Session.ExpiresAt):
-		h.cancel(endExpired(r))
-	case state == Ready && sandbox == nil:
-		h.cancel(&End{Reason: Crashed, Err: errors.New("the sandbox is gone since the last server"),
-			Message: "The machine stopped while the server was away, and its files are gone. Start a new one to go on."})
-	case state == Ready:
-		_, mono, _ := m.wall.read()
-		h.clock.follow(r, now, mono)
-	case sandbox == nil: // Starting: its launch did not finish
-		h.adopted = false
-		m.grant(h)
-		return h
-	}
-	if sandbox != nil {
-		m.room.take(h.id, h.share())
-	}
-	return h
-}
-
-func (m *Manager) adoptWarm(w Warm, sandbox Sandbox) {
-	if sandbox == nil {
-		return
-	}
-	warm := m.newWarm(m.pools[w.Environment], w.ID)
-	warm.sandbox, warm.stage = sandbox, warmReady
-	go warm.run()
-}
-
-// forgetLost removes the pool's sandboxes that are gone from the store.
-func (m *Manager) forgetLost(kept []Warm, found map[ID]Sandbox) {
-	for _, w := range kept {
-		if found[w.ID] != nil {
-			continue
-		}
-		if err := m.write(m.base, func(ctx context.Context) error { return m.cfg.Store.DeleteWarm(ctx, w.ID) }); err != nil {
-			m.log.Error("forget sandbox of the pool", "sandbox", w.ID, "error", err)
-		}
-	}
 }

@@ -13,7 +13,7 @@ type Store interface {
 	Save(ctx context.Context, r Record) error
 	// Get returns a record, or ErrNotFound.
 	Get(ctx context.Context, id ID) (Record, error)
-	// Live returns every record that is not Ended, the oldest first.
+	// Live returns every record that is not Ended, in the order of Seq.
 	Live(ctx context.Context) ([]Record, error)
 	// Forget removes the records that ended before a moment; the ledger stays.
 	Forget(ctx context.Context, before time.Time) (removed int, err error)
@@ -31,6 +31,7 @@ type Store interface {
 // environments.yaml changes no session that runs.
 type Record struct {
 	Session     Session
+	Seq         int64 // order of arrival among the sessions that have not ended: the clock may be set, this only grows
 	Visitor     string
 	Address     string
 	Admin       bool   // created by the operator: counts towards no visitor's limit

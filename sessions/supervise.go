@@ -51,34 +51,28 @@ func (h *hold) obtain() Sandbox {
 		h.mu.Unlock()
 	}
 	if state != Ready {
-		if err := h.change(becomeReady); err != nil {
-			h.cancel(&End{Reason: Crashed, Err: err, Message: "The session could not be recorded, so it was ended. Try again in a minute."})
-		}
+		h.advance(becomeReady) // else ctx has ended
 	}
 	return sandbox
 }
 
 // launch waits for room and launches the sandbox. Where it fails the session is told to end.
 func (h *hold) launch() Sandbox {
+	defer h.m.launched(h.id) // also where room was granted just when the session ended
 	select {
 	case <-h.granted:
 	case <-h.ctx.Done():
 		return nil
 	}
-	defer h.m.launched(h.id)
 	if h.ctx.Err() != nil {
 		return nil
 	}
 	if h.state() == Queued {
-		if err := h.change(becomeStarting); err != nil {
-			h.cancel(&End{Reason: Crashed, Err: err, Message: "The session could not be recorded, so it was ended. Try again in a minute."})
+		if !h.advance(becomeStarting) {
 			return nil
 		}
 	}
-	ctx, cancel := context.WithTimeout(h.ctx, h.m.cfg.LaunchTimeout)
-	defer cancel()
-	sandbox, err := h.m.cfg.Launcher.Launch(ctx, h.id, h.record().Spec)
-	h.m.noteLaunch(err, h.ctx.Err() != nil)
+	sandbox, err := h.m.launch(h.ctx, h.id, h.record().Spec)
 	if err != nil {
 		h.cancel(&End{
 			Reason: Crashed, Err: fmt.Errorf("launch sandbox %s: %w", h.id, err),
@@ -87,6 +81,22 @@ func (h *hold) launch() Sandbox {
 		return nil
 	}
 	return sandbox
+}
+
+// advance changes the record, and tries again while the store fails: a session does not end for that. It reports false
+// where ctx ended first.
+func (h *hold) advance(f func(*Record, time.Time) error) bool {
+	for attempt := 0; h.ctx.Err() == nil; attempt++ {
+		err := h.change(f)
+		if err == nil {
+			return true
+		}
+		h.m.log.Error("keep a session's state", "session", h.id, "error", err)
+		if !pause(h.ctx, retryAfter(attempt)) {
+			return false
+		}
+	}
+	return false
 }
 
 func becomeStarting(r *Record, now time.Time) error {
@@ -126,55 +136,4 @@ func (h *hold) keepTime() {
 		}
 		timer.Reset(next)
 	}
-}
-
-// watchExit brings the session's end about when its sandbox ends by itself.
-func (h *hold) watchExit(sandbox Sandbox) {
-	for attempt := 0; ; attempt++ {
-		exit, err := sandbox.Wait(h.ctx)
-		if h.ctx.Err() != nil {
-			return
-		}
-		if err == nil {
-			h.cancel(endByExit(exit))
-			return
-		}
-		h.m.log.Warn("watch sandbox", "session", h.id, "error", err)
-		if !pause(h.ctx, retryAfter(attempt)) {
-			return
-		}
-	}
-}
-
-func endByExit(exit Exit) *End {
-	end := &End{Reason: exit.Reason, Err: fmt.Errorf("sandbox ended by itself: %s", orSentence(exit.Message, "no reason given"))}
-	switch exit.Reason {
-	case OutOfMemory:
-		end.Message = "The machine itself ran out of memory and was ended. Start a new one, and run less in it at a time."
-	case DiskFull:
-		end.Message = "The machine's disk was full and it could not go on. Start a new one, and store less in it."
-	case Closed:
-		end.Message = "The machine was shut down from inside. Start a new one to go on."
-	default:
-		end.Reason = Crashed
-		end.Message = "The machine stopped unexpectedly and its files are gone. Start a new one to go on; if this happens again, tell the operator."
-	}
-	return end
-}
-
-// pause waits, and reports false where ctx ended first.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
-// retryAfter is the pause after the failure of an attempt, counted from 0.
-func retryAfter(attempt int) time.Duration {
-	return min(retryFirst<<min(attempt, 10), retryMost)
 }

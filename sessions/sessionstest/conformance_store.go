@@ -35,7 +35,7 @@ func SampleRecord(state sessions.State) sessions.Record {
 		Session: sessions.Session{ID: sessions.NewID(), Environment: "debian", State: state, Reason: sessions.Idle, Message: "a 'sentence'",
 			Limits: limits, CreatedAt: at, ReadyAt: at.Add(time.Second), ExpiresAt: at.Add(time.Hour), MaxExpiresAt: at.Add(3 * time.Hour),
 			EndedAt: at.Add(2 * time.Hour)},
-		Visitor: "v", Address: "2001:db8::1", Admin: true, TokenHash: []byte{0, 1, 2},
+		Seq: 7, Visitor: "v", Address: "2001:db8::1", Admin: true, TokenHash: []byte{0, 1, 2},
 		Spec:     sessions.Spec{Image: "debian:bookworm", Hostname: "debian", Env: []string{"A=b"}, Shell: []string{"bash"}, Limits: limits},
 		Lifetime: 45 * time.Minute, MaxLifetime: 3 * time.Hour, IdleTimeout: 15 * time.Minute,
 	}
@@ -68,15 +68,16 @@ func keepsRecords(t *testing.T, s sessions.Store) {
 }
 
 func liveInOrder(t *testing.T, s sessions.Store) {
-	var want []sessions.ID
+	want := make([]sessions.ID, 20)
 	var first sessions.Record
 	for i := range 20 {
-		r := SampleRecord(sessions.Queued) // all of one millisecond
+		r := SampleRecord(sessions.Queued) // all of one moment
+		r.Seq = int64((i*7)%20 + 1)
 		save(t, s, r)
 		if i == 0 {
 			first = r
 		}
-		want = append(want, r.Session.ID)
+		want[r.Seq-1] = r.Session.ID
 	}
 	save(t, s, SampleRecord(sessions.Ended))
 	first.Session.State = sessions.Starting
@@ -87,7 +88,7 @@ func liveInOrder(t *testing.T, s sessions.Store) {
 	}
 	for i, r := range live {
 		if r.Session.ID != want[i] {
-			t.Fatalf("record %d is not the one that was made then", i)
+			t.Fatalf("record %d is not the one that came then", i)
 		}
 	}
 }

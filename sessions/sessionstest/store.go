@@ -1,6 +1,7 @@
 package sessionstest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -13,7 +14,7 @@ import (
 // Store is a sessions.Store in memory. It outlives the managers that use it, as a database file does.
 type Store struct {
 	mu      sync.Mutex
-	records []sessions.Record // in the order in which they were made
+	records []sessions.Record
 	warm    []sessions.Warm
 	ledger  []sessions.LedgerRow
 	saves   int
@@ -99,7 +100,7 @@ func (s *Store) Live(context.Context) ([]sessions.Record, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	live := slices.DeleteFunc(slices.Clone(s.records), func(r sessions.Record) bool { return r.Session.State == sessions.Ended })
-	slices.SortStableFunc(live, func(a, b sessions.Record) int { return a.Session.CreatedAt.Compare(b.Session.CreatedAt) })
+	slices.SortFunc(live, func(a, b sessions.Record) int { return cmp.Compare(a.Seq, b.Seq) })
 	return live, nil
 }
 

@@ -11,14 +11,13 @@ import (
 	"berth/sessions"
 )
 
-const columns = `id, environment, state, reason, message, visitor, address, admin, token_hash, spec,
+const columns = `id, seq, environment, state, reason, message, visitor, address, admin, token_hash, spec,
 	created_at, ready_at, expires_at, max_expires_at, ended_at, lifetime, max_lifetime, idle_timeout`
 
-// saveQuery keeps the row where it was: rows of the same millisecond stay in the order in which they were made.
 const (
 	selectQuery = `SELECT ` + columns + ` FROM sessions`
-	saveQuery   = `INSERT INTO sessions (` + columns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT (id) DO UPDATE SET environment = excluded.environment, state = excluded.state, reason = excluded.reason,
+	saveQuery   = `INSERT INTO sessions (` + columns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (id) DO UPDATE SET seq = excluded.seq, environment = excluded.environment, state = excluded.state, reason = excluded.reason,
 		message = excluded.message, visitor = excluded.visitor, address = excluded.address, admin = excluded.admin,
 		token_hash = excluded.token_hash, spec = excluded.spec, created_at = excluded.created_at, ready_at = excluded.ready_at,
 		expires_at = excluded.expires_at, max_expires_at = excluded.max_expires_at, ended_at = excluded.ended_at,
@@ -45,7 +44,7 @@ func (s *DB) save(ctx context.Context, r sessions.Record, spec []byte) error {
 	defer func() { _ = tx.Rollback() }() // after a commit it does nothing
 	v := r.Session
 	if _, err := tx.StmtContext(ctx, s.saveStmt).ExecContext(ctx,
-		v.ID, v.Environment, v.State, v.Reason, v.Message, r.Visitor, r.Address, r.Admin, r.TokenHash, string(spec),
+		v.ID, r.Seq, v.Environment, v.State, v.Reason, v.Message, r.Visitor, r.Address, r.Admin, r.TokenHash, string(spec),
 		millis(v.CreatedAt), millis(v.ReadyAt), millis(v.ExpiresAt), millis(v.MaxExpiresAt), millis(v.EndedAt),
 		int64(r.Lifetime), int64(r.MaxLifetime), int64(r.IdleTimeout)); err != nil {
 		return err
@@ -77,7 +76,7 @@ func (s *DB) Get(ctx context.Context, id sessions.ID) (sessions.Record, error) {
 
 // Live implements sessions.Store.
 func (s *DB) Live(ctx context.Context) (list []sessions.Record, err error) {
-	rows, err := s.db.QueryContext(ctx, selectQuery+` WHERE state <> 'ended' ORDER BY created_at, rowid`)
+	rows, err := s.db.QueryContext(ctx, selectQuery+` WHERE state <> 'ended' ORDER BY seq`)
 	if err != nil {
 		return nil, fmt.Errorf("read sessions: %w", err)
 	}
@@ -108,7 +107,7 @@ func scan(into func(...any) error) (r sessions.Record, err error) {
 		spec                                 string
 		created, ready, expires, most, ended int64
 	)
-	if err := into(&v.ID, &v.Environment, &v.State, &v.Reason, &v.Message, &r.Visitor, &r.Address, &r.Admin, &r.TokenHash, &spec,
+	if err := into(&v.ID, &r.Seq, &v.Environment, &v.State, &v.Reason, &v.Message, &r.Visitor, &r.Address, &r.Admin, &r.TokenHash, &spec,
 		&created, &ready, &expires, &most, &ended, &r.Lifetime, &r.MaxLifetime, &r.IdleTimeout); err != nil {
 		return r, err
 	}

@@ -11,6 +11,7 @@ import (
 var migrations = []string{
 	`CREATE TABLE sessions (
 		id TEXT PRIMARY KEY,
+		seq INTEGER NOT NULL,
 		environment TEXT NOT NULL,
 		state TEXT NOT NULL,
 		reason TEXT NOT NULL,
@@ -29,7 +30,7 @@ var migrations = []string{
 		max_lifetime INTEGER NOT NULL,
 		idle_timeout INTEGER NOT NULL
 	) STRICT;
-	CREATE INDEX sessions_live ON sessions (created_at) WHERE state <> 'ended';
+	CREATE INDEX sessions_live ON sessions (seq) WHERE state <> 'ended';
 	CREATE INDEX sessions_ended ON sessions (ended_at) WHERE state = 'ended';
 	CREATE TABLE warm (
 		id TEXT PRIMARY KEY,
