@@ -51,8 +51,10 @@ func splitHost(host string) (name, port string) {
 				return "", ""
 			}
 			name, port = n, p
+		} else if inner, ok := strings.CutSuffix(strings.TrimPrefix(host, "["), "]"); ok {
+			name = inner
 		} else {
-			name = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+			return "", ""
 		}
 	}
 	if a, err := netip.ParseAddr(name); err == nil && a.Zone() == "" {
