@@ -1,0 +1,176 @@
+package handlers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"sync/atomic"
+
+	"github.com/labstack/echo/v4"
+	"golang.org/x/net/http/httpguts"
+
+	"berth/sessions"
+)
+
+// What passes between a visitor and their sandbox. Both sides may be hostile to the other: our cookies and tokens never
+// reach a sandbox, and what a sandbox answers must not act on our origin.
+var (
+	toSandbox = headerSet("Accept", "Accept-Encoding", "Connection", "Content-Encoding", "Content-Length", "Content-Type",
+		"Expect", "If-Match", "If-Modified-Since", "If-None-Match", "If-Range", "If-Unmodified-Since", "Range",
+		"Sec-Websocket-Extensions", "Sec-Websocket-Key", "Sec-Websocket-Protocol", "Sec-Websocket-Version", "Te",
+		"Trailer", "Transfer-Encoding", "Upgrade")
+	toVisitor = headerSet("Accept-Ranges", "Connection", "Content-Disposition", "Content-Encoding", "Content-Length",
+		"Content-Range", "Content-Type", "Date", "Etag", "Last-Modified", "Retry-After", "Sec-Websocket-Accept",
+		"Sec-Websocket-Extensions", "Sec-Websocket-Protocol", "Trailer", "Transfer-Encoding", "Upgrade")
+)
+
+func headerSet(names ...string) map[string]bool {
+	set := map[string]bool{}
+	for _, n := range names {
+		set[n] = true
+	}
+	return set
+}
+
+func keepOnly(h http.Header, names map[string]bool) {
+	for n := range h {
+		if !names[n] {
+			h.Del(n)
+		}
+	}
+}
+
+type sandboxProxy struct {
+	*httputil.ReverseProxy
+}
+
+type dialledKey struct{}
+
+// dialled is the connection of one request, which the transport takes instead of dialling itself.
+type dialled struct {
+	conn  net.Conn
+	taken atomic.Bool
+}
+
+func newSandboxProxy(h *Handlers) *sandboxProxy {
+	return &sandboxProxy{ReverseProxy: &httputil.ReverseProxy{
+		// Without keep-alives every request has a connection that the manager has just allowed.
+		Transport: &http.Transport{
+			DisableKeepAlives:  true,
+			DisableCompression: true,
+			ReadBufferSize:     4 << 10,
+			WriteBufferSize:    4 << 10,
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				d, ok := ctx.Value(dialledKey{}).(*dialled)
+				if !ok || d.taken.Swap(true) {
+					return nil, errors.New("the sandbox's connection is gone")
+				}
+				return d.conn, nil
+			},
+		},
+		FlushInterval:  -1,
+		Rewrite:        rewrite,
+		ModifyResponse: defuse,
+		ErrorLog:       slog.NewLogLogger(h.Log.Handler(), slog.LevelDebug),
+		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
+			c, ok := r.Context().Value(echoKey{}).(echo.Context)
+			if !ok {
+				w.WriteHeader(http.StatusBadGateway)
+				return
+			}
+			h.Error(proxyError(err), c)
+		},
+	}}
+}
+
+type echoKey struct{}
+
+// sandbox passes /api/v1/sessions/ID/X to /v1/X of the session's sandbox, websockets included.
+func (h *Handlers) sandbox(c echo.Context) error {
+	id, err := sessionID(c)
+	if err != nil {
+		return err
+	}
+	r := c.Request()
+	if err := notAsCode(r); err != nil {
+		return err
+	}
+	conn, err := h.Manager.Dial(r.Context(), CallerOf(r).Credential(), id)
+	if err != nil {
+		return err
+	}
+	d := &dialled{conn: conn}
+	defer func() {
+		if !d.taken.Load() {
+			_ = conn.Close() // never used
+		}
+	}()
+	most := int64(maxUploadBody)
+	if strings.HasSuffix(r.URL.Path, "/exec") {
+		most = maxExecBody
+	}
+	r.Body = http.MaxBytesReader(c.Response(), r.Body, most)
+	ctx := context.WithValue(context.WithValue(r.Context(), dialledKey{}, d), echoKey{}, c)
+	h.proxy.ServeHTTP(c.Response(), r.WithContext(ctx))
+	return nil
+}
+
+// notAsCode refuses what a sandbox serves as a script, style or worker of our own pages: it would run on our origin.
+func notAsCode(r *http.Request) error {
+	switch r.Header.Get("Sec-Fetch-Dest") {
+	case "", "empty", "document", "websocket", "image", "audio", "video":
+		return nil
+	}
+	return refuse(http.StatusForbidden, "not-code", "Files of a session cannot be used as parts of a page. Download them instead.")
+}
+
+func rewrite(p *httputil.ProxyRequest) {
+	_, rest, _ := strings.Cut(strings.TrimPrefix(p.In.URL.EscapedPath(), "/api/v1/sessions/"), "/")
+	target := &url.URL{Scheme: "http", Host: "sandbox", RawQuery: p.In.URL.RawQuery}
+	escaped := "/v1/" + rest
+	if path, err := url.PathUnescape(escaped); err == nil {
+		target.Path, target.RawPath = path, escaped
+	}
+	p.Out.URL, p.Out.Host = target, "sandbox"
+	keepOnly(p.Out.Header, toSandbox)
+	p.Out.Header.Set("User-Agent", "") // stops the client's default
+}
+
+// defuse keeps only headers that cannot act on our origin, and has the browser treat the content as data.
+func defuse(res *http.Response) error {
+	keepOnly(res.Header, toVisitor)
+	if res.StatusCode == http.StatusSwitchingProtocols {
+		if !httpguts.HeaderValuesContainsToken(res.Header["Upgrade"], "websocket") {
+			return fmt.Errorf("%w: the sandbox switched to another protocol", errBadSandbox)
+		}
+		return nil
+	}
+	if res.StatusCode >= 300 && res.StatusCode < 400 && res.StatusCode != http.StatusNotModified {
+		return fmt.Errorf("%w: it answered %d", errBadSandbox, res.StatusCode)
+	}
+	res.Header.Set("Content-Security-Policy", "sandbox; default-src 'none'")
+	res.Header.Set("Cache-Control", "no-store")
+	kind, _, _ := strings.Cut(res.Header.Get("Content-Type"), ";")
+	if kind != "application/json" && kind != "application/problem+json" && res.Header.Get("Content-Disposition") == "" {
+		res.Header.Set("Content-Disposition", "attachment")
+	}
+	return nil
+}
+
+var errBadSandbox = errors.New("the sandbox's answer cannot be passed on")
+
+func proxyError(err error) error {
+	var tooLarge *http.MaxBytesError
+	var told *sessions.Error
+	if errors.As(err, &tooLarge) || errors.As(err, &told) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return &HTTPError{Status: http.StatusBadGateway, Code: "sandbox", Err: err, Retry: retryNotReady,
+		Message: "The session's machine did not answer. It may be ending; look at its state and try again."}
+}

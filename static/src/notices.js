@@ -1,0 +1,25 @@
+import { byId, el } from "./dom.js";
+
+const MOST = 3;
+
+// Notices stand in a row of their own above the shell, never over it. A newer one of a kind replaces the older.
+export class Notices {
+  constructor() {
+    this.box = byId("notices");
+    this.byKind = new Map();
+  }
+
+  show(kind, text) {
+    this.hide(kind);
+    const row = el("div", { class: `notice ${kind === "good" ? "good" : ""}` }, el("span", {}, text),
+      el("button", { type: "button", class: "quiet", "aria-label": "Dismiss", onclick: () => this.hide(kind) }, "×"));
+    this.byKind.set(kind, row);
+    this.box.append(row);
+    if (this.byKind.size > MOST) this.hide(this.byKind.keys().next().value);
+  }
+
+  hide(kind) {
+    this.byKind.get(kind)?.remove();
+    this.byKind.delete(kind);
+  }
+}

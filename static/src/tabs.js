@@ -1,0 +1,165 @@
+import { byId, confirmIn, el } from "./dom.js";
+import { Terminal, fontSize, plain } from "./terminal.js";
+import { setPref, stash, take } from "./prefs.js";
+import { onTheme } from "./themes.js";
+
+const RECONNECTING_AFTER = 400; // ms: a link that is back sooner is not worth a word
+
+// Tabs are the session's terminals: those that the machine has, so that a reload finds all of them again.
+export class Tabs {
+  constructor(session, api, notices) {
+    this.session = session;
+    this.api = api;
+    this.notices = notices;
+    this.list = [];
+    this.bar = byId("tabs");
+    this.area = byId("terminals");
+    this.linkText = byId("link");
+    this.plus = byId("new-tab");
+    this.plus.addEventListener("click", () => this.open());
+    this.bar.addEventListener("keydown", (e) => this.arrows(e));
+    onTheme(() => this.list.forEach((t) => t.terminal.setTheme()));
+  }
+
+  // load asks the machine which terminals it has, for as long as it takes.
+  async load() {
+    for (let wait = 250; ; wait = Math.min(wait * 2, 5000)) {
+      try {
+        const found = await this.api.terminals();
+        byId("waiting").hidden = true;
+        document.querySelector(".tabbar").hidden = false;
+        for (const t of found ?? []) this.add(t.name, t.title);
+        const last = take("tab." + this.session.id);
+        if (!this.list.length) this.add("1");
+        return this.activate(this.list.find((t) => t.name === last) ?? this.list[0]);
+      } catch (err) {
+        if (this.stopped || err.status === 404 || err.status === 410) return;
+        await new Promise((done) => setTimeout(done, wait));
+      }
+    }
+  }
+
+  add(name, title = "") {
+    const tab = { name };
+    const events = {
+      title: (text) => this.rename(tab, text),
+      state: (state) => this.linkState(tab, state),
+      bell: () => tab !== this.active && tab.item.classList.add("rang"),
+      notice: (text) => this.notices.show("terminal", text),
+      hover: (uri) => this.hover(uri),
+    };
+    tab.terminal = new Terminal(name, this.api, this.session.id, events);
+    tab.label = el("span", { class: "tab-title" });
+    tab.button = el("button", { type: "button", role: "tab", id: `tab-${name}`, "aria-controls": `terminal-${name}`, "aria-selected": "false", tabindex: "-1", onclick: () => this.activate(tab) }, tab.label);
+    tab.item = el("div", { class: "tab", role: "presentation" }, tab.button,
+      el("button", { type: "button", class: "tab-close quiet", "aria-label": `Close terminal ${name}`, title: "Close", onclick: () => this.close(tab) }, "×"));
+    this.bar.append(tab.item);
+    this.area.append(tab.terminal.node);
+    this.list.push(tab);
+    this.rename(tab, plain(title ?? ""));
+    this.limits();
+    return tab;
+  }
+
+  rename(tab, text) {
+    tab.label.textContent = text ? `${tab.name} ${text}` : `shell ${tab.name}`;
+    tab.button.title = tab.label.textContent;
+  }
+
+  open() {
+    if (this.plus.disabled) return;
+    let n = 1;
+    while (this.list.some((t) => t.name === String(n))) n++;
+    this.activate(this.add(String(n)));
+  }
+
+  limits() {
+    const most = this.session.limits.terminals;
+    this.plus.disabled = most > 0 && this.list.length >= most;
+    this.plus.title = this.plus.disabled ? `This session has at most ${most} terminals` : "New terminal";
+  }
+
+  activate(tab) {
+    if (!tab) return;
+    for (const t of this.list) {
+      const on = t === tab;
+      t.item.classList.toggle("on", on);
+      t.button.setAttribute("aria-selected", String(on));
+      t.button.tabIndex = on ? 0 : -1;
+      if (!on) t.terminal.hide();
+    }
+    this.active = tab;
+    tab.item.classList.remove("rang");
+    tab.item.scrollIntoView({ block: "nearest", inline: "nearest" });
+    tab.terminal.show();
+    this.linkState(tab, tab.state);
+    stash("tab." + this.session.id, tab.name);
+  }
+
+  async close(tab) {
+    const sure = !tab.terminal.running || (await confirmIn({
+      title: `Close terminal ${tab.name}?`, text: "What runs in it is ended.", yes: "Close it",
+    }));
+    if (!sure) return this.focus();
+    try {
+      await this.api.closeTerminal(tab.name);
+    } catch (err) {
+      if (err.status !== 404) return this.notices.show("terminal", err.message);
+    }
+    const at = this.list.indexOf(tab);
+    this.list.splice(at, 1);
+    tab.terminal.close();
+    tab.item.remove();
+    this.limits();
+    if (this.active !== tab) return;
+    if (this.list.length) this.activate(this.list[Math.min(at, this.list.length - 1)]);
+    else this.open();
+  }
+
+  linkState(tab, state) {
+    tab.state = state;
+    if (tab !== this.active) return;
+    clearTimeout(this.linkTimer);
+    const say = (text) => {
+      this.linkText.textContent = text;
+      this.linkText.classList.toggle("on", text !== "");
+    };
+    if (state === "waiting" || state === "connecting") {
+      const text = state === "waiting" ? "reconnecting… what you type is kept" : "connecting…";
+      this.linkTimer = setTimeout(() => say(text), this.linkText.textContent ? 0 : RECONNECTING_AFTER);
+    } else {
+      say("");
+    }
+  }
+
+  hover(uri) {
+    this.linkText.classList.toggle("on", uri !== "");
+    this.linkText.textContent = uri ? plain(uri, 120) : "";
+    if (!uri && this.active) this.linkState(this.active, this.active.state);
+  }
+
+  arrows(e) {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[e.key];
+    if (!step || e.target.getAttribute("role") !== "tab") return;
+    e.preventDefault();
+    const at = this.list.findIndex((t) => t.button === e.target);
+    const next = this.list[(at + step + this.list.length) % this.list.length];
+    this.activate(next);
+    next.button.focus();
+  }
+
+  focus() {
+    this.active?.terminal.term.focus();
+  }
+
+  zoom(by) {
+    const size = by === 0 ? 14 : Math.min(32, Math.max(8, fontSize() + by));
+    setPref("font-size", String(size));
+    this.list.forEach((t) => t.terminal.setFont(size));
+  }
+
+  stop() {
+    this.stopped = true;
+    this.list.forEach((t) => t.terminal.link.stop());
+  }
+}
