@@ -12,15 +12,15 @@ import (
 	"github.com/moby/sys/user"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
-	"berth/runtime/engine/api"
 	"berth/runtime/engine/oci"
+	"berth/terminal/execstream"
 )
 
 // searchPath is what a process gets when neither the image nor the request says one (Docker's).
 const searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // process describes a process of the workspace: the request over the environment over the image.
-func (w *workspace) process(cmd api.Command) (*specs.Process, error) {
+func (w *workspace) process(cmd execstream.Request) (*specs.Process, error) {
 	image := w.config.Image.Config
 	who := image.User
 	if cmd.User != "" {
@@ -28,7 +28,7 @@ func (w *workspace) process(cmd api.Command) (*specs.Process, error) {
 	}
 	u, err := w.lookup(who)
 	if err != nil {
-		return nil, fmt.Errorf("%w: user %q: %w", api.ErrInvalid, who, err)
+		return nil, &execstream.StartError{Code: codeCannotRun, Err: fmt.Errorf("user %q: %w", who, err)}
 	}
 	env := mergeEnv([]string{"PATH=" + searchPath, "HOME=" + u.Home}, image.Env, w.config.Env, cmd.Env)
 	if cmd.TTY {
@@ -44,7 +44,7 @@ func (w *workspace) process(cmd api.Command) (*specs.Process, error) {
 		User:        specs.User{UID: uint32(u.Uid), GID: uint32(u.Gid), AdditionalGids: groups(u.Sgids)},
 	}
 	if cmd.TTY {
-		p.ConsoleSize = &specs.Box{Width: uint(cmd.Cols), Height: uint(cmd.Rows)}
+		p.ConsoleSize = &specs.Box{Width: uint(cmd.Size.Cols), Height: uint(cmd.Size.Rows)}
 	}
 	return p, nil
 }

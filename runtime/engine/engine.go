@@ -23,6 +23,7 @@ import (
 	"berth/runtime/engine/oci"
 	"berth/runtime/engine/process"
 	"berth/terminal"
+	"berth/terminal/execstream"
 )
 
 // ErrNoLauncher says that `berth sandbox` was started by hand.
@@ -61,6 +62,7 @@ type engine struct {
 	log       *slog.Logger
 	workspace *workspace
 	terminals *terminal.Set
+	commands  *execstream.Handler
 }
 
 // boot makes this process the first of a machine, and starts the machine's first container and shell.
@@ -92,6 +94,7 @@ func (e *engine) boot(ctx context.Context, background *sync.WaitGroup) error {
 	if e.workspace, err = startWorkspace(ctx, runtime, e.config); err != nil {
 		return err
 	}
+	e.commands = execstream.NewHandler(ctx, e.workspace.exec, e.log)
 	e.terminals = terminal.NewSet(ctx, e.workspace.startTerminal, terminal.Options{MaxTerminals: e.config.Terminals, Logger: e.log})
 	_, err = e.terminals.Open(ctx, firstTerminal, terminal.DefaultSize)
 	return err
@@ -104,7 +107,9 @@ func (e *engine) serve(ctx context.Context) error {
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	server := (&api.Server{Workspace: e.workspace, Terminals: e.terminals, Version: e.version, Log: e.log}).HTTPServer()
+	server := (&api.Server{
+		Workspace: e.workspace, Routes: []api.Routes{e.terminals, e.commands}, Version: e.version, Log: e.log,
+	}).HTTPServer()
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
 	if err := tell(boot.Ready{}); err != nil {
@@ -117,7 +122,7 @@ func (e *engine) serve(ctx context.Context) error {
 	}
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
-	err = errors.Join(err, e.terminals.Close(stop), server.Close())
+	err = errors.Join(err, e.terminals.Close(stop), e.commands.Close(stop), server.Close())
 	if s := <-served; !errors.Is(s, http.ErrServerClosed) {
 		err = errors.Join(err, s)
 	}

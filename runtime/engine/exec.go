@@ -4,36 +4,49 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
-	"berth/runtime/engine/api"
 	"berth/runtime/engine/files"
 	"berth/runtime/engine/oci"
 	"berth/runtime/engine/process"
 	"berth/terminal"
+	"berth/terminal/execstream"
 )
 
-// Exit codes for a command that could not be started, as docker run(1) and shells give them.
+// Exit codes for a command that could not be started, as docker-run(1) and shells give them.
 const (
 	codeCannotRun = 126
 	codeNotFound  = 127
 )
 
-// Exec starts a command in the workspace.
-func (w *workspace) Exec(ctx context.Context, cmd api.Command) (*api.Process, error) {
-	spec, err := w.process(cmd)
-	if err != nil {
+// Files returns the workspace's files as its processes see them.
+func (w *workspace) Files() *files.Tree { return w.files() }
+
+// startTerminal starts a shell on a terminal of its own.
+func (w *workspace) startTerminal(ctx context.Context, _ string, size terminal.Size) (terminal.Process, error) {
+	p, err := w.startTTY(ctx, execstream.Request{Cmd: w.shell(), TTY: true, Size: size})
+	if err != nil { // not a nil *ttyProcess in an interface
 		return nil, err
 	}
-	if cmd.TTY {
-		p, master, err := w.runtime.ExecTTY(ctx, workspaceID, spec)
+	return p, nil
+}
+
+// exec starts a command in the workspace.
+func (w *workspace) exec(ctx context.Context, r execstream.Request) (execstream.Process, error) {
+	if r.TTY {
+		p, err := w.startTTY(ctx, r)
 		if err != nil {
-			return nil, startError(cmd, err)
+			return nil, err
 		}
-		return apiProcess(p, &api.Process{TTY: master}), nil
+		return p, nil
+	}
+	spec, err := w.process(r)
+	if err != nil {
+		return nil, err
 	}
 	ours, theirs, err := pipes()
 	if err != nil {
@@ -43,37 +56,77 @@ func (w *workspace) Exec(ctx context.Context, cmd api.Command) (*api.Process, er
 	closeAll(theirs)
 	if err != nil {
 		closeAll(ours)
-		return nil, startError(cmd, err)
+		return nil, startError(r, err)
 	}
-	return apiProcess(p, &api.Process{Stdin: ours[0], Stdout: ours[1], Stderr: ours[2]}), nil
+	return &pipeProcess{started{p}, ours}, nil
 }
 
-// Files returns the workspace's files as its processes see them.
-func (w *workspace) Files() *files.Tree { return w.files() }
-
-func apiProcess(p *process.Process, a *api.Process) *api.Process {
-	a.Signal = p.Signal
-	a.Wait = func(ctx context.Context) (int, error) {
-		status, err := p.Wait(ctx)
-		return status.Code, err
+func (w *workspace) startTTY(ctx context.Context, r execstream.Request) (*ttyProcess, error) {
+	spec, err := w.process(r)
+	if err != nil {
+		return nil, err
 	}
-	return a
+	p, master, err := w.runtime.ExecTTY(ctx, workspaceID, spec)
+	if err != nil {
+		return nil, startError(r, err)
+	}
+	return &ttyProcess{started{p}, master}, nil
 }
 
 // startError tells a command that is not there or cannot be run from a fault of ours.
-func startError(cmd api.Command, err error) error {
+func startError(r execstream.Request, err error) error {
 	var failed *oci.Error
 	if !errors.As(err, &failed) {
 		return err
 	}
 	switch m := failed.Message; {
 	case strings.Contains(m, "executable file not found"), strings.Contains(m, "no such file or directory"):
-		return &api.StartError{Code: codeNotFound, Message: fmt.Sprintf("%s: not found in the workspace", cmd.Cmd[0])}
+		return &execstream.StartError{Code: codeNotFound, Err: fmt.Errorf("%s: not found in the workspace", r.Cmd[0])}
 	case strings.Contains(m, "permission denied"), strings.Contains(m, "exec format error"), strings.Contains(m, "is a directory"):
-		return &api.StartError{Code: codeCannotRun, Message: fmt.Sprintf("%s: cannot be run: %s", cmd.Cmd[0], m)}
+		return &execstream.StartError{Code: codeCannotRun, Err: fmt.Errorf("%s: cannot be run: %s", r.Cmd[0], m)}
 	}
 	return err
 }
+
+// started is what every process of the workspace can.
+type started struct {
+	process *process.Process
+}
+
+func (s started) Wait() terminal.Exit {
+	<-s.process.Done()
+	status := s.process.Status()
+	exit := terminal.Exit{Code: status.Code}
+	if status.Signal != 0 {
+		exit.Signal = unix.SignalName(status.Signal)
+	}
+	return exit
+}
+
+func (s started) Signal(sig unix.Signal) error { return s.process.Signal(sig) }
+
+// pipeProcess has three pipes: our ends of its standard input, output and error.
+type pipeProcess struct {
+	started
+	files []*os.File
+}
+
+func (p *pipeProcess) Input() io.WriteCloser      { return p.files[0] }
+func (p *pipeProcess) Output() io.ReadCloser      { return p.files[1] }
+func (p *pipeProcess) Errors() io.ReadCloser      { return p.files[2] }
+func (p *pipeProcess) Resize(terminal.Size) error { return nil }
+
+// ttyProcess has a terminal, and leads a session on it.
+type ttyProcess struct {
+	started
+	master *os.File
+}
+
+func (p *ttyProcess) PTY() *os.File                { return p.master }
+func (p *ttyProcess) Input() io.WriteCloser        { return p.master }
+func (p *ttyProcess) Output() io.ReadCloser        { return p.master }
+func (p *ttyProcess) Errors() io.ReadCloser        { return nil }
+func (p *ttyProcess) Resize(s terminal.Size) error { return terminal.SetSize(p.master, s) }
 
 // pipes makes three pipes: our ends and the process' ends of its standard input, output and error.
 func pipes() (ours, theirs []*os.File, err error) {
@@ -96,40 +149,4 @@ func closeAll(files []*os.File) {
 	for _, f := range files {
 		_ = f.Close() // pipes: nothing is buffered
 	}
-}
-
-// startTerminal starts a shell on a terminal of its own.
-func (w *workspace) startTerminal(ctx context.Context, _ string, size terminal.Size) (terminal.Process, error) {
-	spec, err := w.process(api.Command{Cmd: w.shell(), TTY: true, Cols: uint16(size.Cols), Rows: uint16(size.Rows)}) //nolint:gosec // validated: at most 1000
-	if err != nil {
-		return nil, err
-	}
-	p, master, err := w.runtime.ExecTTY(ctx, workspaceID, spec)
-	if err != nil {
-		return nil, err
-	}
-	return &terminalProcess{p, master}, nil
-}
-
-// terminalProcess is a process on a terminal, as package terminal wants it.
-type terminalProcess struct {
-	process *process.Process
-	master  *os.File
-}
-
-func (t *terminalProcess) PTY() *os.File { return t.master }
-
-func (t *terminalProcess) Wait() terminal.Exit {
-	<-t.process.Done()
-	status := t.process.Status()
-	exit := terminal.Exit{Code: status.Code}
-	if status.Signal != 0 {
-		exit.Signal = unix.SignalName(status.Signal)
-	}
-	return exit
-}
-
-// Signal reaches the whole process group of the terminal's process.
-func (t *terminalProcess) Signal(sig unix.Signal) error {
-	return errors.Join(t.process.Signal(sig), unix.Kill(-t.process.PID, sig))
 }

@@ -3,12 +3,10 @@
 package api
 
 import (
-	"context"
 	"errors"
 	"io/fs"
 	"log/slog"
 	"net/http"
-	"os"
 	"runtime/debug"
 	"time"
 
@@ -23,40 +21,11 @@ const Version = 1
 // Limits of what a request may carry. Files are bounded by the session's disk.
 const (
 	maxHeaderBytes = 64 << 10
-	maxExecBody    = 8 << 20 // JSON with standard input
 	headerTimeout  = 10 * time.Second
 )
 
-// Errors of a request; the message says what to do.
-var (
-	ErrInvalid  = errors.New("invalid request")
-	ErrNotFound = errors.New("not found")
-)
-
-// Command is a process to run in the workspace.
-type Command struct {
-	Cmd     []string `json:"cmd"`
-	Env     []string `json:"env,omitempty"`     // KEY=value
-	Workdir string   `json:"workdir,omitempty"` // absolute; empty: the image's, else home
-	User    string   `json:"user,omitempty"`    // name|uid[:group|gid]; empty: the image's
-	TTY     bool     `json:"tty,omitempty"`
-	Cols    uint16   `json:"cols,omitempty"`
-	Rows    uint16   `json:"rows,omitempty"`
-}
-
-// Process is a running Command. Its files are the caller's to close.
-type Process struct {
-	TTY    *os.File // the terminal's master; nil without a terminal
-	Stdin  *os.File // the next three are nil with a terminal
-	Stdout *os.File
-	Stderr *os.File
-	Signal func(unix.Signal) error
-	Wait   func(context.Context) (code int, err error) // 128 plus its number for a signal
-}
-
-// Workspace is what the API serves.
+// Workspace is the container whose files the API serves.
 type Workspace interface {
-	Exec(ctx context.Context, cmd Command) (*Process, error)
 	Files() *files.Tree
 }
 
@@ -68,7 +37,7 @@ type Routes interface {
 // Server is the sandbox API.
 type Server struct {
 	Workspace Workspace
-	Terminals Routes // /v1/terminals…
+	Routes    []Routes // further parts: terminals, exec
 	Version   string
 	Log       *slog.Logger
 }
@@ -77,9 +46,9 @@ type Server struct {
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/info", s.info)
-	s.Terminals.Routes(mux, "/v1")
-	mux.HandleFunc("POST /v1/exec", s.exec)
-	mux.HandleFunc("GET /v1/exec", s.execStream)
+	for _, r := range s.Routes {
+		r.Routes(mux, "/v1")
+	}
 	mux.HandleFunc("GET /v1/files/{path...}", s.readFile)
 	mux.HandleFunc("PUT /v1/files/{path...}", s.writeFile)
 	mux.HandleFunc("POST /v1/files/{path...}", s.mkdir)
@@ -118,12 +87,11 @@ func (s *Server) info(w http.ResponseWriter, _ *http.Request) {
 
 // fail is the one table of errors and their status.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
-	var tooLarge *http.MaxBytesError
 	status := http.StatusInternalServerError
 	switch {
-	case errors.Is(err, ErrInvalid), errors.Is(err, files.ErrArchive), errors.Is(err, files.ErrIsRoot):
+	case errors.Is(err, files.ErrArchive), errors.Is(err, files.ErrIsRoot):
 		status = http.StatusBadRequest
-	case errors.Is(err, ErrNotFound), errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist):
 		status = http.StatusNotFound
 	case errors.Is(err, fs.ErrPermission):
 		status = http.StatusForbidden
@@ -131,18 +99,8 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		status = http.StatusConflict
 	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
 		status = http.StatusInsufficientStorage
-	case errors.As(err, &tooLarge):
-		status = http.StatusRequestEntityTooLarge
 	default:
 		s.Log.Error("request failed", "method", r.Method, "path", r.URL.Path, "error", err)
 	}
 	problem(w, status, err.Error())
 }
-
-// StartError says that a command could not be started.
-type StartError struct {
-	Code    int // 126: it cannot be run; 127: it is not there
-	Message string
-}
-
-func (e *StartError) Error() string { return e.Message }
