@@ -94,8 +94,8 @@ func (l *Link) Remove(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if owner := l.host.claims.owner(l.Slot); owner != "" && owner != l.owner() {
-		return nil // taken by another since
+	if l.host.claims.owner(l.Slot) != l.owner() {
+		return nil // the claim goes last: nothing is left, and the slot may be another's by now
 	}
 	if err := errors.Join(l.removePair(), l.host.fw.remove(l.Slot, l.Address.AsSlice())); err != nil {
 		return fmt.Errorf("remove network of %s: %w", l.ID, err)
