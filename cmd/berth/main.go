@@ -16,6 +16,7 @@ import (
 type cli struct {
 	Version kong.VersionFlag `help:"Print the version and exit."`
 
+	Serve serveCmd `cmd:"" help:"Serve sessions."`
 	Image imageCmd `cmd:"" help:"Images that sessions start from."`
 
 	UnpackLayer unpackLayerCmd `cmd:"" hidden:"" help:"Unpack one layer (run by berth itself)."`

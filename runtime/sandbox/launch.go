@@ -288,7 +288,10 @@ func (w *launch) connect(ctx context.Context) error {
 		return err
 	}
 	defer netns.Close()
-	return errors.Join(w.link.Attach(ctx, netns, w.spec.Limits), w.Names.Add(w.link.Gateway))
+	if err := w.link.Attach(ctx, netns, w.spec.Limits); err != nil {
+		return err
+	}
+	return w.Names.Listen(ctx, w.link.Gateway)
 }
 
 func (w *launch) writeState(context.Context) error {

@@ -54,8 +54,8 @@ type Config struct {
 
 // Names is a name server that listens at the gateways of sandboxes.
 type Names interface {
-	Add(gateway netip.Addr) error
-	Remove(gateway netip.Addr) error // one that was not added is no error
+	Listen(ctx context.Context, gateway netip.Addr) error
+	Unlisten(gateway netip.Addr) error // idempotent
 }
 
 // Launcher implements sessions.Launcher.
@@ -105,7 +105,7 @@ func (l *Launcher) socket(id sessions.ID) string   { return filepath.Join(l.runD
 func (l *Launcher) logPath(id sessions.ID) string  { return filepath.Join(l.diskDir(id), "sandbox.log") }
 
 // Find returns a sandbox that an earlier server launched and that still runs.
-func (l *Launcher) Find(_ context.Context, id sessions.ID) (sessions.Sandbox, error) {
+func (l *Launcher) Find(ctx context.Context, id sessions.ID) (sessions.Sandbox, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if s, ok := l.alive[id]; ok && !s.process.ended() {
@@ -121,7 +121,7 @@ func (l *Launcher) Find(_ context.Context, id sessions.ID) (sessions.Sandbox, er
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", sessions.ErrNotFound, err)
 	}
-	if err := l.Names.Add(l.Network.Link(st.Slot, string(id)).Gateway); err != nil {
+	if err := l.Names.Listen(ctx, l.Network.Link(st.Slot, string(id)).Gateway); err != nil {
 		l.Log.Warn("no name server for a sandbox", "sandbox", id, "error", err)
 	}
 	return l.adopt(st, p), nil
@@ -187,8 +187,8 @@ func (l *Launcher) remnants() ([]sessions.ID, error) {
 // noNames is the name server of a launcher that has none.
 type noNames struct{}
 
-func (noNames) Add(netip.Addr) error    { return nil }
-func (noNames) Remove(netip.Addr) error { return nil }
+func (noNames) Listen(context.Context, netip.Addr) error { return nil }
+func (noNames) Unlisten(netip.Addr) error                { return nil }
 
 // lease is the name of a sandbox's hold on its image. It carries the server's name: servers may share a cache.
 func (l *Launcher) lease(id sessions.ID) string { return l.Instance + "-" + string(id) }

@@ -182,7 +182,7 @@ func (l *Launcher) removeLink(ctx context.Context, id sessions.ID) error {
 			continue
 		}
 		link := l.Network.Link(o.Slot, o.ID)
-		if err := errors.Join(l.Names.Remove(link.Gateway), link.Remove(ctx)); err != nil {
+		if err := errors.Join(l.Names.Unlisten(link.Gateway), link.Remove(ctx)); err != nil {
 			return err
 		}
 	}
