@@ -60,13 +60,14 @@ pull() {
 }
 
 make_debian() {
-  need mmdebstrap=mmdebstrap /usr/share/keyrings/debian-archive-keyring.gpg=debian-archive-keyring
+  local keyring=/usr/share/keyrings/debian-archive-keyring.gpg # Ubuntu's own does not know Debian
+  need mmdebstrap=mmdebstrap "$keyring=debian-archive-keyring"
   say "debian: making it from packages of $suite (20 to 100 seconds)"
   local sources=()
   mapfile -t sources < <(debian_sources)
   # The same packages on the same day make the same image.
   local -x SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(date -u -d "$(date -u +%F)" +%s)}
-  mmdebstrap --variant=minbase --format=tar --include="$packages" \
+  mmdebstrap --variant=minbase --format=tar --include="$packages" --keyring="$keyring" \
     --aptopt='Acquire::Languages "none"' \
     --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \
@@ -124,7 +125,7 @@ make_busybox() {
 static_busybox() {
   local program
   program=$(command -v busybox)
-  if ldd "$program" >/dev/null 2>&1; then
+  if ldd "$program" 2>/dev/null | grep -q '=>'; then
     (cd "$work" && apt-get download -qq busybox-static >/dev/null && dpkg-deb -x busybox-static_*.deb pkg)
     program=$(find "$work/pkg" -name busybox -type f | head -n 1)
   fi

@@ -3,15 +3,15 @@ package unpack_test
 import (
 	"archive/tar"
 	"bytes"
-	"os"
-	"path/filepath"
+	"errors"
 	"testing"
 
 	"berth/runtime/imagecache/unpack"
 )
 
 // FuzzEntries unpacks two entries made of the input, the second of which may use what the first has made, and a third that
-// writes through both. Whatever they are, the tree outside stays as it was, and the child answers.
+// writes through both. Whatever they are, the tree outside stays as it was. It runs without the child's walls: the
+// resolution of names must hold by itself.
 func FuzzEntries(f *testing.F) {
 	for _, s := range []struct {
 		type1       byte
@@ -26,6 +26,7 @@ func FuzzEntries(f *testing.F) {
 		{tar.TypeReg, ".wh.a", "", tar.TypeDir, "a", ""},
 		{tar.TypeFifo, "a", "", tar.TypeLink, "a", "a"},
 		{tar.TypeSymlink, ".", "x", tar.TypeChar, "./a//b/", ""},
+		{tar.TypeSymlink, "a", ".", tar.TypeReg, "a/a/a", ""},
 	} {
 		f.Add(s.type1, s.name1, s.link, s.type2, s.name2, s.to)
 	}
@@ -34,7 +35,7 @@ func FuzzEntries(f *testing.F) {
 		var b bytes.Buffer
 		w := tar.NewWriter(&b)
 		for _, h := range []tar.Header{
-			{Typeflag: type1, Name: name1, Linkname: link, Mode: 0o4777},
+			{Typeflag: type1, Name: name1, Linkname: link, Mode: 0o777},
 			{Typeflag: type2, Name: name2, Linkname: to, Mode: 0o777},
 			{Typeflag: tar.TypeReg, Name: name1 + "/secret", Mode: 0o600},
 		} {
@@ -46,15 +47,12 @@ func FuzzEntries(f *testing.F) {
 			return
 		}
 		layer, _ := canary(t)
-		r, err := unpack.Layer(t.Context(), layer, stream(b.Bytes()), unpack.Options{})
-		if err != nil && (r.DiffID != "" || bytes.Contains([]byte(err.Error()), []byte("unpacker failed"))) {
-			t.Fatalf("the child broke: %+v, %v", r, err)
-		}
-		if err := os.RemoveAll(layer); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := os.Lstat(filepath.Dir(layer)); err != nil {
-			t.Fatal(err)
+		err := unpack.UnpackTar(layer, &b, unpack.Budgets{})
+		var entry *unpack.EntryError
+		var budget *unpack.BudgetError
+		// ErrHeader: the writer takes types whose headers the reader refuses.
+		if err != nil && !errors.As(err, &entry) && !errors.As(err, &budget) && !errors.Is(err, tar.ErrHeader) {
+			t.Fatalf("an error that names no entry: %v", err)
 		}
 	})
 }
