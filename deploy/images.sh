@@ -60,16 +60,14 @@ pull() {
 }
 
 make_debian() {
-  need mmdebstrap=mmdebstrap /usr/share/keyrings/debian-archive-keyring.gpg=debian-archive-keyring
+  local keyring=/usr/share/keyrings/debian-archive-keyring.gpg # Ubuntu's own does not know Debian
+  need mmdebstrap=mmdebstrap "$keyring=debian-archive-keyring"
   say "debian: making it from packages of $suite (20 to 100 seconds)"
-  # The sources are the host's own where they are Debian's of the same suite (a mirror, a proxy), else Debian's.
   local sources=()
-  if grep -rqsE "^(deb .*|Suites:.*)\b$suite\b" /etc/apt/sources.list /etc/apt/sources.list.d && [[ $(. /etc/os-release && echo "$ID") == debian ]]; then
-    sources=("$(debian_mirror)")
-  fi
-  local epoch=()
-  [[ -n ${SOURCE_DATE_EPOCH:-} ]] || epoch=(SOURCE_DATE_EPOCH="$(date -d "$(date +%F) UTC" +%s)")
-  env "${epoch[@]}" mmdebstrap --variant=minbase --format=tar --include="$packages" \
+  mapfile -t sources < <(debian_sources)
+  # The same packages on the same day make the same image.
+  local -x SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(date -u -d "$(date -u +%F)" +%s)}
+  mmdebstrap --variant=minbase --format=tar --include="$packages" --keyring="$keyring" \
     --aptopt='Acquire::Languages "none"' \
     --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \
@@ -83,11 +81,22 @@ make_debian() {
     { cat "$work/notes" >&2; return 1; }
 }
 
-# The first mirror of the host's own sources.
-debian_mirror() {
+# The sources of the image: the suite, its updates and security fixes, from the mirrors that the host uses if it is a
+# Debian, else from Debian's own.
+debian_sources() {
+  local archive security
+  archive=$(host_mirror debian)
+  security=$(host_mirror debian-security)
+  archive=${archive:-http://deb.debian.org/debian}
+  security=${security:-http://deb.debian.org/debian-security}
+  printf 'deb %s %s main\n' "$archive" "$suite" "$archive" "$suite-updates" "$security" "$suite-security"
+}
+
+# host_mirror NAME: the first of the host's sources whose path ends with NAME.
+host_mirror() {
   { sed -n 's/^URIs:[[:space:]]*\([^[:space:]]*\).*/\1/p' /etc/apt/sources.list.d/*.sources
     sed -n 's/^deb \(\[[^]]*\] \)\?\([^[:space:]]*\).*/\2/p' /etc/apt/sources.list /etc/apt/sources.list.d/*.list
-  } 2>/dev/null | grep -E '/debian/?$' | head -n 1 || true
+  } 2>/dev/null | sed 's|/$||' | grep -E "/$1\$" | head -n 1 || true
 }
 
 make_busybox() {
@@ -106,7 +115,8 @@ make_busybox() {
   printf 'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/home:/bin/false\n' >"$root/etc/passwd"
   printf 'root:x:0:\ntty:x:5:\nnogroup:x:65534:\n' >"$root/etc/group"
   printf "PS1='\\\\u@\\\\h:\\\\w\\\\\$ '\\nalias ll='ls -l'\\n" >"$root/root/.shrc"
-  tar --sort=name --mtime="@${SOURCE_DATE_EPOCH:-$(stat -c %Y "$program")}" --owner=0 --group=0 --numeric-owner \
+  local -x SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(stat -c %Y "$program")}
+  tar --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner \
     -C "$root" -cf "$work/busybox.tar" .
   "$berth" image import --rootfs --name busybox --cmd sh --env ENV=/root/.shrc "$work/busybox.tar"
 }
@@ -115,7 +125,7 @@ make_busybox() {
 static_busybox() {
   local program
   program=$(command -v busybox)
-  if ldd "$program" >/dev/null 2>&1; then
+  if ldd "$program" 2>/dev/null | grep -q '=>'; then
     (cd "$work" && apt-get download -qq busybox-static >/dev/null && dpkg-deb -x busybox-static_*.deb pkg)
     program=$(find "$work/pkg" -name busybox -type f | head -n 1)
   fi

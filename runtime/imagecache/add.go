@@ -109,11 +109,16 @@ func (c *Cache) add(ctx context.Context, s *staging, in incoming, tell Progress)
 }
 
 // unpackLayer unpacks a layer into the staging directory and commits it.
-func (c *Cache) unpackLayer(ctx context.Context, s *staging, l incomingLayer) (unpack.Result, error) {
+func (c *Cache) unpackLayer(ctx context.Context, s *staging, l incomingLayer) (_ unpack.Result, err error) {
 	dir := s.path()
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return unpack.Result{}, err
 	}
+	defer func() {
+		if err != nil { // a second attempt must not need the room twice
+			err = errors.Join(err, os.RemoveAll(dir))
+		}
+	}()
 	// Not by the umask: it is the root directory of what the sandbox sees.
 	if err := os.Chmod(dir, 0o755); err != nil { // #nosec G302 -- behind DIR's 0700
 		return unpack.Result{}, err

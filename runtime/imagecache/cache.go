@@ -69,11 +69,25 @@ func (c *Cache) LayersDir() string { return filepath.Join(c.dir, layersDir) }
 // Resolve finds an image by a reference as Docker writes it ("debian" is docker.io/library/debian:latest), or by its ID
 // or the beginning of that (12 digits or more). The error wraps ErrNotFound where there is none.
 func (c *Cache) Resolve(ref string) (Image, error) {
-	x, err := c.readIndex()
-	if err != nil {
-		return Image{}, err
+	return steady(c, func(x *index) (Image, error) { return c.resolve(x, ref) })
+}
+
+// readAttempts: a reader has no lock, so that an image may go between its reading the index and the config. The next index
+// does not have the image.
+const readAttempts = 3
+
+func steady[T any](c *Cache, read func(*index) (T, error)) (T, error) {
+	for attempt := 1; ; attempt++ {
+		x, err := c.readIndex()
+		if err != nil {
+			var none T
+			return none, err
+		}
+		result, err := read(x)
+		if attempt == readAttempts || !errors.Is(err, os.ErrNotExist) {
+			return result, err
+		}
 	}
-	return c.resolve(x, ref)
 }
 
 func (c *Cache) resolve(x *index, ref string) (Image, error) {
@@ -102,10 +116,10 @@ func (e *notFoundError) Unwrap() error { return ErrNotFound }
 
 // List returns all images, one for each name, sorted by name.
 func (c *Cache) List() ([]Image, error) {
-	x, err := c.readIndex()
-	if err != nil {
-		return nil, err
-	}
+	return steady(c, c.list)
+}
+
+func (c *Cache) list(x *index) ([]Image, error) {
 	var images []Image
 	for name, id := range x.Names {
 		img, err := c.image(x, id, name)

@@ -134,22 +134,23 @@ func loopback(host string) bool {
 
 // explainPull turns what a registry answers into a sentence that says what to do.
 func explainPull(ref string, err error) error {
-	registry := "Docker Hub"
+	registry, login := "Docker Hub", "docker login"
 	if r, e := name.ParseReference(ref); e == nil && r.Context().RegistryStr() != name.DefaultRegistry {
 		registry = r.Context().RegistryStr()
+		login += " " + registry
 	}
 	var answer *transport.Error
 	var network net.Error
 	if errors.As(err, &answer) {
 		switch answer.StatusCode {
 		case http.StatusUnauthorized, http.StatusForbidden:
-			return fmt.Errorf("pull %s: %s refuses access, or there is no such image: check the name, or log in with `docker login %s`: %w",
-				ref, registry, strings.ReplaceAll(registry, "Docker Hub", ""), err)
+			return fmt.Errorf("pull %s: %s refuses access, or there is no such image: check the name, or log in with `%s`: %w",
+				ref, registry, login, err)
 		case http.StatusNotFound:
 			return fmt.Errorf("pull %s: %s has no such image or tag: check the name: %w", ref, registry, err)
 		case http.StatusTooManyRequests:
-			return fmt.Errorf("pull %s: %s says that this address has pulled too much: wait some hours, or log in with `docker login`, "+
-				"which allows more: %w", ref, registry, err)
+			return fmt.Errorf("pull %s: %s says that this address has pulled too much: wait some hours, or log in with `%s`, "+
+				"which allows more: %w", ref, registry, login, err)
 		}
 	}
 	if errors.As(err, &network) && !errors.Is(err, errPlainHTTP) {

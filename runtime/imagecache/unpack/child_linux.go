@@ -18,7 +18,7 @@ const controlFD = 3 // the first of exec.Cmd's ExtraFiles
 
 // Limits of a child's own process. Memory: the decoders are bounded too (decompress.go); this is for the rest.
 const (
-	childDataBytes = 2 << 30 // RLIMIT_DATA: Go reserves much and uses little
+	childDataBytes = 1 << 30 // RLIMIT_DATA: a zstd window, and the names of a million directories
 	childFiles     = 64
 	childTasks     = 256 // threads of Go; counted in this user namespace only (kernel 5.14)
 )

@@ -99,7 +99,7 @@ func startJail(ctx context.Context, command []string, idBase int, o order, dir *
 	j.cmd.Dir, j.cmd.WaitDelay = "/", waitDelay
 	j.cmd.Env = []string{"PATH=/", "GOMEMLIMIT=256MiB"}
 	j.cmd.SysProcAttr = namespaces(idBase)
-	if err := j.cmd.Start(); err != nil {
+	if j.cmd, err = start(j.cmd); err != nil {
 		return nil, explainStart(err)
 	}
 	if err := j.send(o, dir); err != nil {

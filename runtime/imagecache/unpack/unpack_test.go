@@ -3,6 +3,8 @@ package unpack_test
 import (
 	"archive/tar"
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"io"
 	"os"
 	"testing"
@@ -14,6 +16,9 @@ import (
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == unpack.ChildCommand {
 		os.Exit(unpack.Child())
+	}
+	if status, ok := runProbe(os.Args); ok {
+		os.Exit(status)
 	}
 	os.Exit(m.Run())
 }
@@ -60,3 +65,8 @@ func archive(t testing.TB, entries ...entry) []byte {
 }
 
 func stream(b []byte) io.ReadCloser { return io.NopCloser(bytes.NewReader(b)) }
+
+func digest(b []byte) string {
+	sum := sha256.Sum256(b)
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
