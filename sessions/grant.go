@@ -78,9 +78,13 @@ func (m *Manager) freeRoom(id ID) {
 	m.settle()
 }
 
+// leaveQueue takes a session that ends out of the queue; from then on it cannot be granted room. It may have been until
+// now, after it gave up waiting: that is no launch.
 func (m *Manager) leaveQueue(h *hold) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	delete(m.launching, h.id)
+	nudge(m.refill)
 	if m.queue.remove(h) {
 		m.settle()
 	}

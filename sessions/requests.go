@@ -122,7 +122,12 @@ func (m *Manager) End(ctx context.Context, c Credential, id ID) error {
 	select {
 	case <-h.ending:
 		return nil
-	case <-h.done:
+	case <-h.done: // perhaps just after its end had begun, perhaps without one
+		select {
+		case <-h.ending:
+			return nil
+		default:
+		}
 		return unavailable("The server is stopping. Try again in a few seconds.")
 	case <-ctx.Done():
 		return fmt.Errorf("end session %s: %w", id, context.Cause(ctx))

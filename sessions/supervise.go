@@ -58,7 +58,7 @@ func (h *hold) obtain() Sandbox {
 
 // launch waits for room and launches the sandbox. Where it fails the session is told to end.
 func (h *hold) launch() Sandbox {
-	defer h.m.launched(h.id) // also where room was granted just when the session ended
+	defer h.m.launched(h.id)
 	select {
 	case <-h.granted:
 	case <-h.ctx.Done():
