@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Prepares the images of the default environments: `debian` and `busybox`. What the cache has is left as it is. Where
 # Docker Hub answers they are pulled; otherwise they are made from Debian's packages. Needs root, and apt for the latter.
+# `debian` is made from packages wherever there is apt: the Hub's has neither editor, nor top, nor curl.
 #
 #   BERTH           the berth program (bin/berth)
 #   BERTH_DATA_DIR  where Berth keeps its data (/var/lib/berth)
@@ -146,10 +147,11 @@ trap 'rm -rf "$work"' EXIT
 online=no
 registry_answers && online=yes
 for image in "${missing[@]}"; do
+  if [[ $image == debian ]] && command -v apt-get >/dev/null && make_debian; then continue; fi
   if [[ $online == yes ]] && pull "$image" "$(tag_of "$image")"; then continue; fi
   [[ $online == no ]] || say "$image: the pull failed"
   case $image in
-    debian) make_debian ;;
+    debian) die "debian: it could be neither made nor pulled" ;;
     busybox) make_busybox ;;
     *) die "$image: no registry answers, and only debian and busybox can be made without one" ;;
   esac

@@ -26,9 +26,9 @@ import (
 )
 
 // DefaultUIDBase is the first user ID of the first sandbox: above what systemd-nspawn (to 0x6fffffff) and /etc/subuid give
-// out, below 2^31, for some programs keep IDs in an int. Each sandbox has idRange of them.
+// out and what the image cache unpacks as (0x7000_0000), below 2^31, for some programs keep IDs in an int. Each sandbox has idRange of them.
 const (
-	DefaultUIDBase = 0x7000_0000
+	DefaultUIDBase = 0x7001_0000
 	idRange        = 1 << 16
 )
 

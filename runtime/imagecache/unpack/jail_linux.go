@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"berth/runtime/chroot"
 )
 
 // ChildCommand is the hidden command of this program that runs Child.
@@ -99,7 +101,7 @@ func startJail(ctx context.Context, command []string, idBase int, o order, dir *
 	j.cmd.Dir, j.cmd.WaitDelay = "/", waitDelay
 	j.cmd.Env = []string{"PATH=/", "GOMEMLIMIT=256MiB"}
 	j.cmd.SysProcAttr = namespaces(idBase)
-	if j.cmd, err = start(j.cmd); err != nil {
+	if err = chroot.Thread(j.cmd.Start); err != nil {
 		return nil, explainStart(err)
 	}
 	if err := j.send(o, dir); err != nil {
