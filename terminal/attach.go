@@ -28,7 +28,7 @@ func Attach(ctx context.Context, c *Client, l Local) (Exit, error) {
 	if l.Notify == nil {
 		l.Notify = func(string) {}
 	}
-	restore, err := raw(l.In)
+	restore, err := Raw(l.In)
 	if err != nil {
 		return Exit{}, err
 	}
@@ -47,7 +47,9 @@ func Attach(ctx context.Context, c *Client, l Local) (Exit, error) {
 	}()
 	go func() {
 		defer close(sizing)
-		followSize(ctx, c, l.Out)
+		if f, ok := l.Out.(*os.File); ok {
+			FollowSize(ctx, f, c.Resize)
+		}
 	}()
 	exit, err := show(ctx, c, l)
 	cancel(nil)
@@ -57,8 +59,8 @@ func Attach(ctx context.Context, c *Client, l Local) (Exit, error) {
 	return exit, errors.Join(err, in.Release())
 }
 
-// raw puts a tty into raw mode; anything else is left as it is.
-func raw(f *os.File) (restore func(), err error) {
+// Raw puts a tty into raw mode until restore is called; anything else is left as it is.
+func Raw(f *os.File) (restore func(), err error) {
 	fd, err := descriptor(f)
 	if err != nil || !term.IsTerminal(fd) {
 		return func() {}, err
@@ -101,18 +103,15 @@ func typeInto(ctx context.Context, c *Client, in io.Reader) error {
 	}
 }
 
-// followSize tells the client the size of out now and whenever it changes, until ctx ends.
-func followSize(ctx context.Context, c *Client, out io.Writer) {
-	f, ok := out.(*os.File)
-	if !ok {
-		return
-	}
+// FollowSize tells the size of the tty f now and whenever it changes, until ctx ends. What is no tty has no size; a size
+// that resize refuses (out of range, or the connection is lost) is passed over.
+func FollowSize(ctx context.Context, f *os.File, resize func(Size) error) {
 	changed := make(chan os.Signal, 1)
 	signal.Notify(changed, unix.SIGWINCH)
 	defer signal.Stop(changed)
 	for {
 		if size, err := SizeOf(f); err == nil {
-			_ = c.Resize(size) // out of range: the program keeps what it has
+			_ = resize(size)
 		}
 		select {
 		case <-changed:
@@ -120,6 +119,12 @@ func followSize(ctx context.Context, c *Client, out io.Writer) {
 			return
 		}
 	}
+}
+
+// IsTTY reports whether f is a terminal.
+func IsTTY(f *os.File) bool {
+	fd, err := descriptor(f)
+	return err == nil && term.IsTerminal(fd)
 }
 
 // SizeOf returns the size of the tty f.

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"berth/terminal"
+	"berth/terminal/terminaltest"
 )
 
 // desk is a local terminal with somebody at it.
@@ -93,7 +94,7 @@ func (d *desk) attach(ctx context.Context, url string) <-chan attached {
 }
 
 func TestAttachShowsTypesResizesAndEnds(t *testing.T) {
-	_, url := serve(t, startOf("sh"), terminal.Options{})
+	_, url := serve(t, terminaltest.Command("sh"), terminal.Options{})
 	d := newDesk(t)
 	before := d.mode()
 	done := d.attach(t.Context(), url+"1")
@@ -115,7 +116,7 @@ func TestAttachShowsTypesResizesAndEnds(t *testing.T) {
 }
 
 func TestAttachDetachesAndComesBack(t *testing.T) {
-	set, url := serve(t, startOf("cat"), terminal.Options{})
+	set, url := serve(t, terminaltest.Command("cat"), terminal.Options{})
 	d := newDesk(t)
 	done := d.attach(t.Context(), url+"1")
 	d.press("kept\r")
@@ -140,7 +141,7 @@ func TestAttachDetachesAndComesBack(t *testing.T) {
 }
 
 func TestAttachEndsWithItsContextAndWithAPipe(t *testing.T) {
-	_, url := serve(t, startOf("cat"), terminal.Options{})
+	_, url := serve(t, terminaltest.Command("cat"), terminal.Options{})
 	d := newDesk(t)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	done := d.attach(ctx, url+"1")

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"berth/terminal"
+	"berth/terminal/terminaltest"
 )
 
 // BenchmarkThroughput compares a program's output as seen by a client with the same PTY read directly.
@@ -20,7 +21,7 @@ func BenchmarkThroughput(b *testing.B) {
 	script := fmt.Sprintf("stty -opost -echo; read x; head -c %d /dev/zero", total)
 	for b.Loop() {
 		direct := readDirectly(b, script, total)
-		_, url := serve(b, sh(script), terminal.Options{})
+		_, url := serve(b, terminaltest.Shell(script), terminal.Options{})
 		s := dial(b, url+"1", terminal.ClientOptions{})
 		s.await(terminal.Hello)
 		s.typeText("\n")
@@ -41,7 +42,7 @@ func BenchmarkThroughput(b *testing.B) {
 
 func readDirectly(b *testing.B, script string, total int) float64 {
 	b.Helper()
-	p, err := sh(script)(context.Background(), "1", terminal.DefaultSize)
+	p, err := terminaltest.Shell(script)(context.Background(), "1", terminal.DefaultSize)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -61,7 +62,7 @@ func readDirectly(b *testing.B, script string, total int) float64 {
 
 // BenchmarkEcho is the time from a keystroke to its echo, over a websocket on TCP.
 func BenchmarkEcho(b *testing.B) {
-	_, url := serve(b, sh("stty raw -echo; printf ready; exec cat"), terminal.Options{})
+	_, url := serve(b, terminaltest.Shell("stty raw -echo; printf ready; exec cat"), terminal.Options{})
 	s := dial(b, url+"1", terminal.ClientOptions{})
 	s.until("ready")
 	var took []time.Duration
@@ -83,7 +84,7 @@ func BenchmarkEcho(b *testing.B) {
 func BenchmarkIdleMemory(b *testing.B) {
 	const n = 50
 	for b.Loop() {
-		set := terminal.NewSet(context.Background(), sh("printf prompt; cat"), terminal.Options{MaxTerminals: n})
+		set := terminal.NewSet(context.Background(), terminaltest.Shell("printf prompt; cat"), terminal.Options{MaxTerminals: n})
 		mux := http.NewServeMux()
 		set.Routes(mux, "/v1")
 		server := httptest.NewServer(mux)

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"berth/terminal"
+	"berth/terminal/terminaltest"
 )
 
 // wire speaks the protocol by hand.
@@ -63,18 +64,6 @@ func (w *wire) receive() (terminal.ServerFrame, error) {
 	return f, nil
 }
 
-// watched is startOf that tells the process that it started last.
-func watched(last *atomic.Int64, name string, args ...string) terminal.Start {
-	start := startOf(name, args...)
-	return func(ctx context.Context, terminalName string, size terminal.Size) (terminal.Process, error) {
-		p, err := start(ctx, terminalName, size)
-		if err == nil {
-			last.Store(int64(p.(*program).cmd.Process.Pid))
-		}
-		return p, err
-	}
-}
-
 // blocked waits until a process has slept for 50 ms without being woken once.
 func blocked(t testing.TB, pid int64) {
 	t.Helper()
@@ -96,7 +85,7 @@ func blocked(t testing.TB, pid int64) {
 
 func TestCtrlCActsWhileOutputStalls(t *testing.T) {
 	var pid atomic.Int64
-	_, url := serve(t, watched(&pid, "yes"), terminal.Options{})
+	_, url := serve(t, terminaltest.Watched(&pid, "yes"), terminal.Options{})
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
@@ -152,7 +141,7 @@ func (w *wire) drain(seq uint64) (string, terminal.Status) {
 func TestStalledViewerSlowsNobodyAndGetsAGap(t *testing.T) {
 	const total = 8 << 20
 	o := terminal.Options{RingBytes: 256 << 10, HighWatermark: 64 << 10}
-	_, url := serve(t, sh(fmt.Sprintf(`stty -opost -echo; read x; head -c %d /dev/zero; read x`, total)), o)
+	_, url := serve(t, terminaltest.Shell(fmt.Sprintf(`stty -opost -echo; read x; head -c %d /dev/zero; read x`, total)), o)
 	slow := connect(t, url+"1?client=slow")
 	fast := dial(t, url+"1", terminal.ClientOptions{})
 	fast.typeText("go\n")
@@ -193,7 +182,7 @@ func TestStalledViewerSlowsNobodyAndGetsAGap(t *testing.T) {
 }
 
 func TestNobodyWatchesAndTheProgramRunsOn(t *testing.T) {
-	set, url := serve(t, sh(`seq 1 300000; exit 2`), terminal.Options{})
+	set, url := serve(t, terminaltest.Shell(`seq 1 300000; exit 2`), terminal.Options{})
 	if _, err := set.Open(t.Context(), "1", terminal.Size{}); err != nil {
 		t.Fatal(err)
 	}
@@ -219,7 +208,7 @@ func TestNobodyWatchesAndTheProgramRunsOn(t *testing.T) {
 }
 
 func TestInputToAProgramThatDoesNotRead(t *testing.T) {
-	_, url := serve(t, sh(`stty raw -echo; printf ready; read x </dev/zero; sleep 60`), terminal.Options{})
+	_, url := serve(t, terminaltest.Shell(`stty raw -echo; printf ready; read x </dev/zero; sleep 60`), terminal.Options{})
 	w := connect(t, url+"1?client=w")
 	block := strings.Repeat("x", 32<<10)
 	for seq := 0; ; seq += len(block) {
@@ -254,7 +243,7 @@ func TestInputToAProgramThatDoesNotRead(t *testing.T) {
 
 func TestInputThatWaitedIsWrittenWhenTheProgramReads(t *testing.T) {
 	const total = 1 << 20
-	_, url := serve(t, sh(fmt.Sprintf(`stty raw -echo; printf ready; sleep 0.3; head -c %d | sha256sum`, total)), terminal.Options{})
+	_, url := serve(t, terminaltest.Shell(fmt.Sprintf(`stty raw -echo; printf ready; sleep 0.3; head -c %d | sha256sum`, total)), terminal.Options{})
 	s := dial(t, url+"1", terminal.ClientOptions{})
 	s.until("ready")
 	text := make([]byte, total)

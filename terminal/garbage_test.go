@@ -8,10 +8,11 @@ import (
 	"github.com/gorilla/websocket"
 
 	"berth/terminal"
+	"berth/terminal/terminaltest"
 )
 
 func TestGarbageIsRefusedWithAReason(t *testing.T) {
-	_, url := serve(t, startOf("cat"), terminal.Options{MaxTerminals: 20})
+	_, url := serve(t, terminaltest.Command("cat"), terminal.Options{MaxTerminals: 20})
 	for name, c := range map[string]struct {
 		typ     int
 		message string
@@ -68,7 +69,7 @@ func TestGarbageIsRefusedWithAReason(t *testing.T) {
 }
 
 func TestBadRequestsAreRefusedBeforeTheUpgrade(t *testing.T) {
-	set, url := serve(t, startOf("cat"), terminal.Options{})
+	set, url := serve(t, terminaltest.Command("cat"), terminal.Options{})
 	for query, want := range map[string]int{
 		"1?cols=0&rows=24": 400, "1?cols=80&rows=1001": 400, "1?cols=1000000&rows=24": 400, "1?cols=80": 400, "1?cols=a&rows=b": 400,
 		"1?cols=-1&rows=1": 400, "1?after=x": 400, "1?after=-1": 400, "no%20name": 400, strings.Repeat("n", 33): 400,
@@ -94,7 +95,7 @@ func TestBadRequestsAreRefusedBeforeTheUpgrade(t *testing.T) {
 }
 
 func TestBadResizeIsToldAndIgnored(t *testing.T) {
-	set, url := serve(t, startOf("cat"), terminal.Options{})
+	set, url := serve(t, terminaltest.Command("cat"), terminal.Options{})
 	w := connect(t, url+"1?cols=50&rows=10")
 	w.write([]byte("\x02" + `{"type":"resize","cols":0,"rows":1000000}`))
 	for {

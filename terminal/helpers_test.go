@@ -8,16 +8,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"os/signal"
 	"runtime"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
-	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
 
 	"berth/terminal"
@@ -25,46 +22,6 @@ import (
 
 // patience bounds every wait of the tests; it is only met when something is broken.
 const patience = 20 * time.Second
-
-// program is a real process on a real PTY.
-type program struct {
-	master *os.File
-	cmd    *exec.Cmd
-}
-
-func (p *program) PTY() *os.File { return p.master }
-
-func (p *program) Wait() terminal.Exit {
-	_ = p.cmd.Wait()
-	status := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
-	if status.Signaled() {
-		return terminal.Exit{Code: 128 + int(status.Signal()), Signal: unix.SignalName(status.Signal())}
-	}
-	return terminal.Exit{Code: status.ExitStatus()}
-}
-
-func (p *program) Signal(sig unix.Signal) error {
-	err := p.cmd.Process.Signal(sig)
-	if errors.Is(err, os.ErrProcessDone) {
-		return nil
-	}
-	return err
-}
-
-// startOf returns a Start that runs a command.
-func startOf(name string, args ...string) terminal.Start {
-	return func(_ context.Context, _ string, size terminal.Size) (terminal.Process, error) {
-		cmd := exec.Command(name, args...)
-		cmd.Env = append(os.Environ(), "PS1=$ ", "TERM=dumb", "HISTFILE=")
-		master, err := pty.StartWithSize(cmd, &pty.Winsize{Cols: uint16(size.Cols), Rows: uint16(size.Rows)})
-		if err != nil {
-			return nil, err
-		}
-		return &program{master, cmd}, nil
-	}
-}
-
-func sh(script string) terminal.Start { return startOf("sh", "-c", script) }
 
 // serve serves a set over TCP; at the test's end all of it goes and nothing may be left.
 func serve(t testing.TB, start terminal.Start, o terminal.Options) (set *terminal.Set, url string) {

@@ -13,6 +13,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"berth/terminal"
+	"berth/terminal/terminaltest"
 )
 
 // cutter is a TCP proxy whose connections are cut after a random number of bytes, in the middle of anything.
@@ -76,7 +77,7 @@ func (c *cutter) copy(from, to net.Conn) {
 
 func TestCutsLoseAndRepeatNothing(t *testing.T) {
 	const total = 512 << 10
-	_, url := serve(t, sh(`stty raw -echo; printf '!'; exec cat`), terminal.Options{})
+	_, url := serve(t, terminaltest.Shell(`stty raw -echo; printf '!'; exec cat`), terminal.Options{})
 	c, via := newCutter(t, url)
 	s := dial(t, via+"1", terminal.ClientOptions{Dialer: &websocket.Dialer{HandshakeTimeout: 5 * time.Second}})
 	s.until("!")
@@ -116,7 +117,7 @@ func TestCutsLoseAndRepeatNothing(t *testing.T) {
 }
 
 func TestSameClientReplacesItsOldConnection(t *testing.T) {
-	_, url := serve(t, sh(`stty -echo; printf ready; cat`), terminal.Options{})
+	_, url := serve(t, terminaltest.Shell(`stty -echo; printf ready; cat`), terminal.Options{})
 	dial(t, url+"1", terminal.ClientOptions{}).until("ready")
 	old := connect(t, url+"1?client=me")
 	old.write(data(1, 0, "one\n"))
@@ -157,7 +158,7 @@ func awaitAck(t *testing.T, w *wire, offset uint64) {
 }
 
 func TestClientGivesUpWhenTheServerIsGone(t *testing.T) {
-	_, url := serve(t, startOf("cat"), terminal.Options{})
+	_, url := serve(t, terminaltest.Command("cat"), terminal.Options{})
 	c, via := newCutter(t, url)
 	s := dial(t, via+"1", terminal.ClientOptions{GiveUp: 200 * time.Millisecond})
 	s.await(terminal.Hello)
@@ -174,7 +175,7 @@ func TestClientGivesUpWhenTheServerIsGone(t *testing.T) {
 }
 
 func TestDeadPeerIsForgotten(t *testing.T) {
-	set, url := serve(t, startOf("cat"), terminal.Options{PingEvery: 20 * time.Millisecond})
+	set, url := serve(t, terminaltest.Command("cat"), terminal.Options{PingEvery: 20 * time.Millisecond})
 	connect(t, url+"1") // never reads, so never answers a ping
 	eventually(t, func() error {
 		if n := set.List()[0].Viewers; n != 0 {

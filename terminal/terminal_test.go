@@ -11,10 +11,11 @@ import (
 	"testing"
 
 	"berth/terminal"
+	"berth/terminal/terminaltest"
 )
 
 func TestShortOutputIsNeverLost(t *testing.T) {
-	_, url := serve(t, sh(`printf 'all of it'; exit 7`), terminal.Options{MaxTerminals: 100})
+	_, url := serve(t, terminaltest.Shell(`printf 'all of it'; exit 7`), terminal.Options{MaxTerminals: 100})
 	for i := range 50 {
 		s := dial(t, url+fmt.Sprint(i), terminal.ClientOptions{})
 		exit := s.await(terminal.Exited)
@@ -28,7 +29,7 @@ func TestShortOutputIsNeverLost(t *testing.T) {
 }
 
 func TestLongOutputIsCompleteBeforeExit(t *testing.T) {
-	_, url := serve(t, sh(`stty -opost; seq 1 200000; exit 3`), terminal.Options{})
+	_, url := serve(t, terminaltest.Shell(`stty -opost; seq 1 200000; exit 3`), terminal.Options{})
 	s := dial(t, url+"1", terminal.ClientOptions{})
 	exit := s.await(terminal.Exited)
 	var want strings.Builder
@@ -41,7 +42,7 @@ func TestLongOutputIsCompleteBeforeExit(t *testing.T) {
 }
 
 func TestBackgroundProcessDoesNotHoldTheTerminal(t *testing.T) {
-	set, url := serve(t, sh(`trap '' HUP; (sleep 30) & printf done; exit 1`), terminal.Options{})
+	set, url := serve(t, terminaltest.Shell(`trap '' HUP; (sleep 30) & printf done; exit 1`), terminal.Options{})
 	s := dial(t, url+"1", terminal.ClientOptions{})
 	s.await(terminal.Exited)
 	if s.output.String() != "done" {
@@ -53,7 +54,7 @@ func TestBackgroundProcessDoesNotHoldTheTerminal(t *testing.T) {
 }
 
 func TestFirstSizeIsThereBeforeTheProgram(t *testing.T) {
-	_, url := serve(t, sh(`stty size`), terminal.Options{MaxTerminals: 50})
+	_, url := serve(t, terminaltest.Shell(`stty size`), terminal.Options{MaxTerminals: 50})
 	for i := range 20 {
 		s := dial(t, url+fmt.Sprint(i), terminal.ClientOptions{Size: terminal.Size{Cols: 101, Rows: 33}})
 		s.until("33 101")
@@ -61,7 +62,7 @@ func TestFirstSizeIsThereBeforeTheProgram(t *testing.T) {
 }
 
 func TestSizeOfTheLastToResizeOrType(t *testing.T) {
-	set, url := serve(t, startOf("sh"), terminal.Options{})
+	set, url := serve(t, terminaltest.Command("sh"), terminal.Options{})
 	if _, err := set.Open(context.Background(), "1", terminal.Size{}); err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +82,7 @@ func TestSizeOfTheLastToResizeOrType(t *testing.T) {
 }
 
 func TestRestartGoesOnInTheSameRing(t *testing.T) {
-	set, url := serve(t, sh(`echo hello; read x; echo "got $x"; exit 4`), terminal.Options{})
+	set, url := serve(t, terminaltest.Shell(`echo hello; read x; echo "got $x"; exit 4`), terminal.Options{})
 	s := dial(t, url+"1", terminal.ClientOptions{})
 	s.until("hello")
 	s.typeText("one\n")
@@ -111,7 +112,7 @@ func TestRestartGoesOnInTheSameRing(t *testing.T) {
 }
 
 func TestTitleFollowsTheProgram(t *testing.T) {
-	set, url := serve(t, sh(`printf '\033]0;one\007\033]2;\303\251t\303\251 <b>\033\\ready'; read x`), terminal.Options{})
+	set, url := serve(t, terminaltest.Shell(`printf '\033]0;one\007\033]2;\303\251t\303\251 <b>\033\\ready'; read x`), terminal.Options{})
 	dial(t, url+"1", terminal.ClientOptions{}).until("ready")
 	if got := set.List()[0].Title; got != "été <b>" {
 		t.Fatalf("title %q", got)
@@ -139,7 +140,7 @@ func TestStartThatFails(t *testing.T) {
 }
 
 func TestListAndDelete(t *testing.T) {
-	_, url := serve(t, startOf("cat"), terminal.Options{MaxTerminals: 3})
+	_, url := serve(t, terminaltest.Command("cat"), terminal.Options{MaxTerminals: 3})
 	s := dial(t, url+"b", terminal.ClientOptions{})
 	dial(t, url+"10", terminal.ClientOptions{}).await(terminal.Hello)
 	dial(t, url+"2", terminal.ClientOptions{}).await(terminal.Hello)

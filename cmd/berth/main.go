@@ -14,6 +14,12 @@ import (
 
 // cli is every command, one file each.
 type cli struct {
+	Run    runCommand    `cmd:"" help:"Open a session and work in it, or run a command in it."`
+	Ls     lsCommand     `cmd:"" help:"List sessions."`
+	Exec   execCommand   `cmd:"" help:"Run a command in a session."`
+	Attach attachCommand `cmd:"" help:"Join a session's terminal."`
+	Rm     rmCommand     `cmd:"" help:"End sessions."`
+
 	Version kong.VersionFlag `help:"Print the version and exit."`
 
 	Serve serveCmd `cmd:"" help:"Serve sessions."`
@@ -48,10 +54,12 @@ func run(ctx context.Context, args []string) int {
 		fmt.Fprintln(os.Stderr, "berth:", err)
 		return 1
 	}
+	args, after := splitWords(args)
 	k, err := parser.Parse(args)
 	if err != nil {
 		parser.FatalIfErrorf(err)
 	}
+	k.Bind(after)
 	k.BindTo(ctx, (*context.Context)(nil))
 	err = k.Run()
 	var status exitStatus

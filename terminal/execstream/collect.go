@@ -27,18 +27,18 @@ type Collected struct {
 	Truncated bool   `json:"truncated,omitempty"` // some output was dropped
 }
 
-// body is a POST's.
-type body struct {
+// Post is the body of a POST.
+type Post struct {
 	Cmd     []string `json:"cmd"`
-	Stdin   string   `json:"stdin"`
-	Env     []string `json:"env"`
-	Workdir string   `json:"workdir"`
-	User    string   `json:"user"`
-	TTY     bool     `json:"tty"`
+	Stdin   string   `json:"stdin,omitempty"`
+	Env     []string `json:"env,omitempty"`
+	Workdir string   `json:"workdir,omitempty"`
+	User    string   `json:"user,omitempty"`
+	TTY     bool     `json:"tty,omitempty"`
 }
 
 func (h *Handler) serveCollected(w http.ResponseWriter, r *http.Request) {
-	var b body
+	var b Post
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, MaxBody)).Decode(&b); err != nil {
 		status := http.StatusBadRequest
 		if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {

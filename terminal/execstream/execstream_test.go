@@ -131,7 +131,7 @@ func TestTTY(t *testing.T) {
 func TestLeavingKillsTheProgram(t *testing.T) {
 	r, h, url := serve(t)
 	ended := func() error {
-		if n := r.running.Load(); n != 0 {
+		if n := r.Running(); n != 0 {
 			return fmt.Errorf("%d processes run", n)
 		}
 		return nil
@@ -152,7 +152,7 @@ func TestLeavingKillsTheProgram(t *testing.T) {
 			t.Fatal(err)
 		}
 		eventually(t, func() error {
-			if r.running.Load() == 0 {
+			if r.Running() == 0 {
 				return errors.New("not started")
 			}
 			return nil
@@ -208,7 +208,7 @@ func TestGarbage(t *testing.T) {
 		_ = conn.Close()
 	}
 	eventually(t, func() error {
-		if n := r.running.Load(); n != 0 {
+		if n := r.Running(); n != 0 {
 			return fmt.Errorf("%d processes run", n)
 		}
 		return nil
@@ -259,7 +259,7 @@ func TestCollected(t *testing.T) {
 		done <- err
 	}()
 	eventually(t, func() error {
-		if r.running.Load() == 0 {
+		if r.Running() == 0 {
 			return errors.New("not started")
 		}
 		return nil
@@ -269,7 +269,7 @@ func TestCollected(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, func() error {
-		if n := r.running.Load(); n != 0 {
+		if n := r.Running(); n != 0 {
 			return fmt.Errorf("%d processes run", n)
 		}
 		return nil
