@@ -46,9 +46,8 @@ func run(ctx context.Context, args []string) int {
 	parser, err := kong.New(&c,
 		kong.Name("berth"),
 		kong.Description("A container playground: a Linux machine with Docker, in the browser."),
-		kong.DefaultEnvars("BERTH"),
 		kong.Vars{"version": version()},
-		kong.UsageOnError(),
+		kong.ShortUsageOnError(),
 	)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "berth:", err)
