@@ -3,7 +3,7 @@ SHELL := /bin/bash
 GO    ?= go
 BIN   := bin
 
-.PHONY: help build
+.PHONY: help build gen
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -21,3 +21,7 @@ $(BIN)/docker-init:
 $(BIN)/runc: tools/go.mod
 	cd tools && CGO_ENABLED=1 $(GO) build -trimpath -tags 'seccomp netgo osusergo' \
 	  -ldflags '-s -w -extldflags "-static" -X main.version=$(shell cd tools && $(GO) list -m -f '{{.Version}}' github.com/opencontainers/runc | sed s/^v//)' -o ../$@ github.com/opencontainers/runc
+
+gen: ## the pages' Go code and the bundled scripts (needs npm, for those who change them)
+	cd static && npm ci --no-audit --no-fund
+	$(GO) generate ./templates ./static

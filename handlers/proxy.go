@@ -14,8 +14,6 @@ import (
 
 	"github.com/labstack/echo/v4"
 	"golang.org/x/net/http/httpguts"
-
-	"berth/sessions"
 )
 
 // What passes between a visitor and their sandbox. Both sides may be hostile to the other: our cookies and tokens never
@@ -103,8 +101,9 @@ func (h *Handlers) sandbox(c echo.Context) error {
 	}
 	conn, err := h.Manager.Dial(r.Context(), CallerOf(r).Credential(), id)
 	if err != nil {
-		return err
+		return proxyError(err)
 	}
+	c.Response().Header().Set("Content-Security-Policy", "sandbox; default-src 'none'")
 	d := &dialled{conn: conn}
 	defer func() {
 		if !d.taken.Load() {
@@ -154,7 +153,6 @@ func defuse(res *http.Response) error {
 	if res.StatusCode >= 300 && res.StatusCode < 400 && res.StatusCode != http.StatusNotModified {
 		return fmt.Errorf("%w: it answered %d", errBadSandbox, res.StatusCode)
 	}
-	res.Header.Set("Content-Security-Policy", "sandbox; default-src 'none'")
 	res.Header.Set("Cache-Control", "no-store")
 	kind, _, _ := strings.Cut(res.Header.Get("Content-Type"), ";")
 	if kind != "application/json" && kind != "application/problem+json" && res.Header.Get("Content-Disposition") == "" {
@@ -165,10 +163,9 @@ func defuse(res *http.Response) error {
 
 var errBadSandbox = errors.New("the sandbox's answer cannot be passed on")
 
+// proxyError keeps the errors that say something to the visitor; any other is the sandbox's silence.
 func proxyError(err error) error {
-	var tooLarge *http.MaxBytesError
-	var told *sessions.Error
-	if errors.As(err, &tooLarge) || errors.As(err, &told) || errors.Is(err, context.Canceled) {
+	if errors.Is(err, context.Canceled) || problemOf(err).Status != http.StatusInternalServerError {
 		return err
 	}
 	return &HTTPError{Status: http.StatusBadGateway, Code: "sandbox", Err: err, Retry: retryNotReady,
