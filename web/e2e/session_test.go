@@ -25,7 +25,7 @@ func TestTypingReloadAndTabs(t *testing.T) {
 	}
 	run(t, ctx, "a second terminal", click("#new-tab"), until(`document.querySelectorAll(".tab").length === 2`), shows("root@debian"),
 		typed("echo second shell\r"), until(screenHas("second shell", 2)))
-	run(t, ctx, "a title", typed("title \x1b]0;x\r"), chromedp.KeyEvent("title build\r"), until(`document.querySelector(".tab.on .tab-title").textContent === "2 build"`))
+	run(t, ctx, "a title", typed("title build\r"), until(`document.querySelector(".tab.on .tab-title").textContent === "2 build"`))
 	run(t, ctx, "reload", chromedp.Reload(), until(`document.querySelectorAll(".tab").length === 2`), shows("second shell"),
 		until(`document.querySelector(".tab.on .tab-title").textContent.startsWith("2")`))
 	run(t, ctx, "ctrl-1", chromedp.KeyEvent("1", chromedp.KeyModifiers(chromedp.ModifierCtrl)), shows("first light"))
@@ -156,9 +156,9 @@ func TestKeyboardAndPhoneKeys(t *testing.T) {
 	s, ctx := newSite(t), newBrowser(t)
 	shell := s.Sandbox(s.open(t, ctx)).Terminal("1")
 	ctrl := chromedp.KeyModifiers(chromedp.ModifierCtrl)
-	run(t, ctx, "palette", chromedp.KeyEvent("k", ctrl), visible("dialog.palette"), chromedp.KeyEvent("new term\r"), until(`document.querySelectorAll(".tab").length === 2`))
+	run(t, ctx, "palette", chromedp.KeyEvent("k", ctrl), visible("dialog.palette"), keys("new term\r"), until(`document.querySelectorAll(".tab").length === 2`))
 	run(t, ctx, "ctrl-k twice", chromedp.KeyEvent("1", ctrl), chromedp.KeyEvent("k", ctrl), visible("dialog.palette"), chromedp.KeyEvent("k", ctrl), until(`!document.querySelector("dialog")`), shows("^K"))
-	run(t, ctx, "phone", chromedp.EmulateViewport(360, 640), click("#keys button:nth-child(3)"), chromedp.KeyEvent("c"), shows("^C"), click("#keys button:nth-child(1)"), click("#keys button:nth-child(4)"), shows("^[^[[A"))
+	run(t, ctx, "phone", chromedp.EmulateViewport(360, 640), click("#keys button:nth-child(3)"), keys("c"), shows("^C"), click("#keys button:nth-child(1)"), click("#keys button:nth-child(4)"), shows("^[^[[A"))
 	if got := shell.Input(); got != "\x0b\x03\x1b\x1b[A" {
 		t.Errorf("the shell was given %q", got)
 	}
@@ -224,7 +224,7 @@ func TestHostileOutput(t *testing.T) {
 		shell.Print(h)
 	}
 	shell.Print("\x1bc\r\nthe corpus is through\r\n")
-	run(t, ctx, "go on", shows("the corpus is through"), typed("echo alive\r"), until(screenHas("alive", 2)))
+	run(t, ctx, "go on", shows("the corpus is through"), typed("\recho alive\r"), until(screenHas("alive", 2)))
 	run(t, ctx, "clean", until(`window.stolen.length === 0 && !document.querySelector("script:not([src]), .tab img, dialog[open]") && document.querySelector(".tab.on .tab-title").textContent.length < 60`))
 	for _, url := range asked() {
 		if !strings.HasPrefix(url, s.url) {
@@ -234,9 +234,10 @@ func TestHostileOutput(t *testing.T) {
 	if got := shell.Input(); strings.Contains(got, "c3RvbGVu") || strings.Contains(got, "stolen") || strings.Contains(got, "secret") {
 		t.Errorf("the page told the shell %q", got)
 	}
-	run(t, ctx, "seen anew", chromedp.Reload(), shows("alive"))
-	if in := shell.Input(); strings.Count(in, "echo alive\r") != 1 || strings.HasSuffix(in, "R") || strings.HasSuffix(in, "c") {
-		t.Errorf("seeing the output anew typed an answer into the shell: %q", in)
+	before := shell.Input()
+	run(t, ctx, "seen anew", chromedp.Reload(), shows("alive"), typed("echo after\r"), until(screenHas("after", 2)))
+	if got := strings.TrimPrefix(shell.Input(), before); got != "echo after\r" {
+		t.Errorf("seeing the output anew typed an answer into the shell: %q", got)
 	}
 	for _, f := range faults() {
 		t.Error(f)
