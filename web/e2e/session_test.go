@@ -80,6 +80,18 @@ func TestCutLinksLoseNothing(t *testing.T) {
 	run(t, ctx, "all is well", until(`document.getElementById("link").textContent === ""`))
 }
 
+// A terminal that was closed elsewhere goes away; it is not made anew by coming back to it.
+func TestClosedElsewhere(t *testing.T) {
+	s, ctx := newSite(t), newBrowser(t)
+	id := s.open(t, ctx)
+	run(t, ctx, "a second terminal", click("#new-tab"), shows("root@debian"), until(`document.querySelectorAll(".tab").length === 2`))
+	run(t, ctx, "closed elsewhere", do(`fetch("/api/v1/sessions/" + location.pathname.slice(3) + "/terminals/2", { method: "DELETE" })`),
+		until(`document.querySelectorAll(".tab").length === 1`), shows("root@debian"))
+	if names := s.Sandbox(id).Names(); strings.Join(names, ",") != "1" {
+		t.Errorf("the machine has the terminals %v", names)
+	}
+}
+
 // What is typed while the link is down and the page is reloaded still arrives.
 func TestReloadWhileTheLinkIsDown(t *testing.T) {
 	s, ctx := newSite(t), newBrowser(t)
@@ -268,5 +280,31 @@ func requests(t *testing.T, ctx context.Context) func() []string {
 				return all
 			}
 		}
+	}
+}
+
+// Without a choice the page draws with WebGL where the browser has it, and without where not; either way the shell works.
+func TestDefaultRenderer(t *testing.T) {
+	s, ctx := newSite(t), newBrowser(t)
+	faults := watch(t, ctx)
+	run(t, ctx, "open", chromedp.Navigate(s.url), click(`button[value="debian"]`), visible(".xterm-screen"), typed("echo drawn\r"))
+	shell := s.Sandbox(s.here(t, ctx)).Terminal("1")
+	for deadline := time.After(patience); shell.Input() != "echo drawn\r"; {
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-deadline:
+			t.Fatalf("the shell was given %q", shell.Input())
+		}
+	}
+	run(t, ctx, "the other theme and size", do(`document.getElementById("more").click()`), visible("dialog.palette"), keys("theme\r"),
+		until(`document.documentElement.dataset.theme`), chromedp.EmulateViewport(700, 500))
+	picture(t, ctx, "renderer")
+	drawn, err := chromedp.Run(ctx, chromedp.Evaluate[string](`document.querySelector(".xterm-screen > canvas") ? "WebGL" : "the DOM"`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("drawn with %s", drawn)
+	for _, f := range faults() {
+		t.Error(f)
 	}
 }
