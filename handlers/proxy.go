@@ -18,27 +18,31 @@ import (
 
 // What passes between a visitor and their sandbox. Both sides may be hostile to the other: our cookies and tokens never
 // reach a sandbox, and what a sandbox answers must not act on our origin.
-var (
-	toSandbox = headerSet("Accept", "Accept-Encoding", "Connection", "Content-Encoding", "Content-Length", "Content-Type",
-		"Expect", "If-Match", "If-Modified-Since", "If-None-Match", "If-Range", "If-Unmodified-Since", "Range",
-		"Sec-Websocket-Extensions", "Sec-Websocket-Key", "Sec-Websocket-Protocol", "Sec-Websocket-Version", "Te",
-		"Trailer", "Transfer-Encoding", "Upgrade")
-	toVisitor = headerSet("Accept-Ranges", "Connection", "Content-Disposition", "Content-Encoding", "Content-Length",
-		"Content-Range", "Content-Type", "Date", "Etag", "Last-Modified", "Retry-After", "Sec-Websocket-Accept",
-		"Sec-Websocket-Extensions", "Sec-Websocket-Protocol", "Trailer", "Transfer-Encoding", "Upgrade")
-)
-
-func headerSet(names ...string) map[string]bool {
-	set := map[string]bool{}
-	for _, n := range names {
-		set[n] = true
+func reachesSandbox(header string) bool {
+	switch header {
+	case "Accept", "Accept-Encoding", "Content-Encoding", "Content-Length", "Content-Type", "Expect", "Range",
+		"If-Match", "If-Modified-Since", "If-None-Match", "If-Range", "If-Unmodified-Since",
+		"Sec-Websocket-Extensions", "Sec-Websocket-Key", "Sec-Websocket-Protocol", "Sec-Websocket-Version",
+		"Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade":
+		return true
 	}
-	return set
+	return false
 }
 
-func keepOnly(h http.Header, names map[string]bool) {
+func reachesVisitor(header string) bool {
+	switch header {
+	case "Accept-Ranges", "Content-Disposition", "Content-Encoding", "Content-Length", "Content-Range", "Content-Type",
+		"Date", "Etag", "Last-Modified", "Retry-After",
+		"Sec-Websocket-Accept", "Sec-Websocket-Extensions", "Sec-Websocket-Protocol",
+		"Connection", "Trailer", "Transfer-Encoding", "Upgrade":
+		return true
+	}
+	return false
+}
+
+func keepOnly(h http.Header, reaches func(string) bool) {
 	for n := range h {
-		if !names[n] {
+		if !reaches(n) {
 			h.Del(n)
 		}
 	}
@@ -137,13 +141,13 @@ func rewrite(p *httputil.ProxyRequest) {
 		target.Path, target.RawPath = path, escaped
 	}
 	p.Out.URL, p.Out.Host = target, "sandbox"
-	keepOnly(p.Out.Header, toSandbox)
+	keepOnly(p.Out.Header, reachesSandbox)
 	p.Out.Header.Set("User-Agent", "") // stops the client's default
 }
 
 // defuse keeps only headers that cannot act on our origin, and has the browser treat the content as data.
 func defuse(res *http.Response) error {
-	keepOnly(res.Header, toVisitor)
+	keepOnly(res.Header, reachesVisitor)
 	if res.StatusCode == http.StatusSwitchingProtocols {
 		if !httpguts.HeaderValuesContainsToken(res.Header["Upgrade"], "websocket") {
 			return fmt.Errorf("%w: the sandbox switched to another protocol", errBadSandbox)
