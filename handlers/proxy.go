@@ -135,6 +135,9 @@ func notAsCode(r *http.Request) error {
 
 func rewrite(p *httputil.ProxyRequest) {
 	_, rest, _ := strings.Cut(strings.TrimPrefix(p.In.URL.EscapedPath(), "/api/v1/sessions/"), "/")
+	if rest == "files" {
+		rest = "files/" // else the sandbox would redirect there
+	}
 	target := &url.URL{Scheme: "http", Host: "sandbox", RawQuery: p.In.URL.RawQuery}
 	escaped := "/v1/" + rest
 	if path, err := url.PathUnescape(escaped); err == nil {

@@ -39,6 +39,9 @@ func TestProxyKeepsSecretsAndOriginsApart(t *testing.T) {
 	if last := s.Sandbox(c.ID).Seen(); last[len(last)-1].Get("Authorization") != "" || last[len(last)-1].Get("X-Path") != "/v1/terminals" {
 		t.Errorf("the sandbox was given %v", last[len(last)-1])
 	}
+	if a := v.ask(t, "GET", base+"/files", ""); a.StatusCode != 200 {
+		t.Errorf("the root directory: %d", a.StatusCode)
+	}
 	for _, dest := range []string{"script", "serviceworker", "worker", "style", "iframe", "object"} {
 		if a := v.ask(t, "GET", base+"/files/x.js", "", "Sec-Fetch-Dest", dest); a.StatusCode != 403 {
 			t.Errorf("a file as %s: %d", dest, a.StatusCode)
