@@ -15,6 +15,9 @@ import (
 // cli is every command, one file each.
 type cli struct {
 	Version kong.VersionFlag `help:"Print the version and exit."`
+
+	Doctor      doctorCmd      `cmd:"" help:"Say what this host has and lacks for sandboxes, and how to mend it."`
+	DoctorProbe doctorProbeCmd `cmd:"" hidden:""`
 }
 
 // exitStatus is an error that carries the status to exit with and has been told already.

@@ -504,3 +504,23 @@ func BenchmarkAllocateAttachRemove(b *testing.B) {
 	b.ReportMetric(float64(attach)/n, "attach-ms")
 	b.ReportMetric(float64(remove)/n, "remove-ms")
 }
+
+func TestProbeLeavesNothing(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: makes network namespaces")
+	}
+	before, forwarding := inventory(t), readForwarding(t)
+	must(t, network.Probe(t.Context()))
+	if after := inventory(t); after != before {
+		t.Errorf("before:\n%s\nafter:\n%s", before, after)
+	}
+	if after := readForwarding(t); after != forwarding {
+		t.Errorf("ip_forward was %s and is %s", forwarding, after)
+	}
+}
+
+func readForwarding(t *testing.T) string {
+	b, err := os.ReadFile("/proc/sys/net/ipv4/ip_forward")
+	must(t, err)
+	return strings.TrimSpace(string(b))
+}
