@@ -14,8 +14,8 @@ import (
 // doctorCmd says what this host has and lacks.
 type doctorCmd struct {
 	JSON    bool   `name:"json" help:"Print the checks as JSON."`
-	DataDir string `default:"/var/lib/berth" help:"Where the server keeps sessions' disks and images." type:"path"`
-	Runc    string `help:"The runc to use. Default: next to berth, else in PATH." type:"path"`
+	DataDir string `default:"/var/lib/berth" env:"BERTH_DATA_DIR" help:"Where the server keeps sessions' disks and images." type:"path"`
+	Runc    string `env:"BERTH_RUNC" help:"The runc to use. Default: next to berth, else in PATH." type:"path"`
 }
 
 // Run prints one line for each check; the status is 1 where a must is missing.
