@@ -17,7 +17,7 @@ want() {
 for what in "$@"; do
   case $what in
     serve)
-      want gcc gcc libc6-dev                              # runc is C in part
+      want gcc gcc                                        # runc is C in part
       want /usr/include/stdio.h libc6-dev
       want /usr/include/seccomp.h libseccomp-dev          # its system call filter
       want mkfs.ext4 e2fsprogs                            # session disks
