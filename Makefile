@@ -29,9 +29,10 @@ $(BIN)/docker-init:
 
 # runc is a Go tool of its own module, so that its requirements stay out of ours. Static: it runs inside the sandbox,
 # where there is no libc.
+RUNC_VERSION = $(shell cd tools && $(GO) list -m -f "{{.Version}}" github.com/opencontainers/runc)
 $(BIN)/runc: tools/go.mod
-	cd tools && CGO_ENABLED=1 $(GO) build -trimpath -tags 'seccomp netgo osusergo' -ldflags '-s -w -extldflags "-static" \
-	  -X main.version=$(shell sed -n 's|.*opencontainers/runc v||p' tools/go.mod | head -n 1)' -o ../$@ github.com/opencontainers/runc
+	cd tools && CGO_ENABLED=1 $(GO) build -trimpath -tags 'seccomp netgo osusergo' -o ../$@ \
+	  -ldflags '-s -w -extldflags "-static" -X main.version=$(patsubst v%,%,$(RUNC_VERSION))' github.com/opencontainers/runc
 
 .PHONY: deps deps-test
 deps: # what building and serving needs

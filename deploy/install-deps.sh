@@ -17,6 +17,7 @@ want() {
 for what in "$@"; do
   case $what in
     serve)
+      want pkg-config pkg-config                          # finds libseccomp
       want gcc gcc                                        # runc is C in part
       want /usr/include/stdio.h libc6-dev
       want /usr/include/seccomp.h libseccomp-dev          # its system call filter

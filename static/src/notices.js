@@ -9,9 +9,11 @@ export class Notices {
     this.byKind = new Map();
   }
 
-  show(kind, text) {
+  // action, where there is one, is what the visitor can do about it: {name, run}.
+  show(kind, text, action) {
     this.hide(kind);
     const row = el("div", { class: `notice ${kind === "good" ? "good" : ""}` }, el("span", {}, text),
+      action && el("button", { type: "button", onclick: action.run }, action.name),
       el("button", { type: "button", class: "quiet", "aria-label": "Dismiss", onclick: () => this.hide(kind) }, "×"));
     this.byKind.set(kind, row);
     this.box.append(row);
