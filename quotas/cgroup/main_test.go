@@ -138,8 +138,7 @@ func inside(mode string) int {
 	case "tree":
 		err = subtree()
 	case "block":
-		fmt.Println("blocked")
-		select {}
+		sleep()
 	}
 	if err != nil {
 		fmt.Println(err)
@@ -280,5 +279,13 @@ func subtree() error {
 		return err
 	}
 	fmt.Println("ready")
-	select {}
+	sleep()
+	return nil
+}
+
+// sleep waits to be killed. An empty select would not do: Go calls it a deadlock and ends the program.
+func sleep() {
+	for {
+		_ = unix.Pause()
+	}
 }

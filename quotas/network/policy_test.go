@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/nftables"
+
 	"berth/quotas"
 	"berth/quotas/network"
 
@@ -189,5 +191,34 @@ func TestNewConnectionsAreLimited(t *testing.T) {
 	most := 10 + 1 + int(10*time.Since(start).Seconds()+1)
 	if n := len(w.packets()); n == 0 || n > most {
 		t.Errorf("%d of 200 connections got out, want 1 to %d", n, most)
+	}
+}
+
+// A reload of the host's own firewall takes all rules away.
+func TestFlushedRulesComeBack(t *testing.T) {
+	w := newWorld(t)
+	w.echo(t, "9.9.9.9:443")
+	h := openHost(t, "a", t.TempDir())
+	s, neighbour := newSandbox(t, h, "one", quotas.Limits{}), newSandbox(t, h, "two", quotas.Limits{})
+	if restored, err := s.Enforce(t.Context(), quotas.Limits{}); err != nil || restored {
+		t.Errorf("with rules in place: %v, %v", restored, err)
+	}
+	c, err := nftables.New()
+	must(t, err)
+	c.FlushRuleset()
+	must(t, c.Flush())
+	for _, x := range []*sandbox{s, neighbour} {
+		if restored, err := x.Enforce(t.Context(), quotas.Limits{}); err != nil || !restored {
+			t.Errorf("without rules: %v, %v", restored, err)
+		}
+		if _, err := x.ask("9.9.9.9:443"); err != nil {
+			t.Errorf("afterwards: %v", err)
+		}
+		if _, err := x.ask("10.1.2.3:443"); err == nil {
+			t.Error("afterwards the policy does not hold")
+		}
+		if traffic, err := x.Traffic(); err != nil || traffic.Denied == 0 {
+			t.Errorf("afterwards: %+v, %v", traffic, err)
+		}
 	}
 }
