@@ -20,6 +20,10 @@ export class Notices {
     if (this.byKind.size > MOST) this.hide(this.byKind.keys().next().value);
   }
 
+  clear() {
+    for (const kind of [...this.byKind.keys()]) this.hide(kind);
+  }
+
   hide(kind) {
     this.byKind.get(kind)?.remove();
     this.byKind.delete(kind);

@@ -34,6 +34,7 @@ function onSession(s) {
       return void tabs.load();
     case "ending":
       tabs.stop();
+      notices.clear();
       return wait("Ending", "The machine is being taken down. This takes a second or two.");
     case "ended":
       return leave();
