@@ -90,7 +90,7 @@ func mountLoop(device string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ext4: %w", err)
 	}
-	defer unix.Close(fs)
+	defer func() { _ = unix.Close(fs) }()
 	if err := unix.FsconfigSetString(fs, "source", device); err != nil {
 		return nil, fmt.Errorf("mount option source: %w", err)
 	}
