@@ -79,7 +79,7 @@ func New(t *testing.T) *Host {
 
 // clean ends what a failed test has left, so that the next one finds the machine as this one did.
 func (h *Host) clean(t *testing.T) {
-	l, err := sandbox.New(h.Config)
+	l, err := sandbox.New(t.Context(), h.Config)
 	check(t, err)
 	removed, err := l.Sweep(t.Context(), nil)
 	if len(removed) > 0 && !t.Failed() {
@@ -92,7 +92,7 @@ func (h *Host) clean(t *testing.T) {
 // Launcher returns a launcher, as one server has it.
 func (h *Host) Launcher(t *testing.T) *sandbox.Launcher {
 	t.Helper()
-	l, err := sandbox.New(h.Config)
+	l, err := sandbox.New(t.Context(), h.Config)
 	check(t, err)
 	t.Cleanup(func() { check(t, l.Close()) })
 	return l
