@@ -34,8 +34,9 @@ func answer(c echo.Context, status int, v any) error {
 // readJSON decodes exactly one JSON object of known fields into v. An empty body leaves v as it is.
 func readJSON(c echo.Context, v any) error {
 	r := c.Request()
-	limitBody(c, maxJSONBody)
+	arrived := limitBody(c, maxJSONBody)
 	raw, err := io.ReadAll(r.Body)
+	arrived()
 	if err != nil {
 		return unreadable(err)
 	}
@@ -56,12 +57,15 @@ func readJSON(c echo.Context, v any) error {
 	return nil
 }
 
-// limitBody bounds the body in bytes and in time.
-func limitBody(c echo.Context, most int64) {
+// limitBody bounds the body in bytes and in time. The function it returns takes the time limit away again: the server
+// reads on in the background, and would take a late deadline for a client that has gone.
+func limitBody(c echo.Context, most int64) (arrived func()) {
 	w, r := c.Response(), c.Request()
 	r.Body = http.MaxBytesReader(w, r.Body, most)
 	// Not every writer has deadlines (tests' have none); the header timeout of the server holds anyway.
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyReadTimeout))
+	rc := http.NewResponseController(w)
+	_ = rc.SetReadDeadline(time.Now().Add(bodyReadTimeout))
+	return func() { _ = rc.SetReadDeadline(time.Time{}) }
 }
 
 func unreadable(err error) error {

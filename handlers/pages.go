@@ -50,8 +50,10 @@ func (h *Handlers) home(c echo.Context) error {
 }
 
 func (h *Handlers) createForm(c echo.Context) error {
-	limitBody(c, maxJSONBody)
-	if err := c.Request().ParseForm(); err != nil {
+	arrived := limitBody(c, maxJSONBody)
+	err := c.Request().ParseForm()
+	arrived()
+	if err != nil {
 		return unreadable(err)
 	}
 	lifetime, err := parseLifetime(c.Request().PostFormValue("lifetime"))

@@ -14,33 +14,35 @@ import (
 
 	"github.com/labstack/echo/v4"
 	"golang.org/x/net/http/httpguts"
-
-	"berth/sessions"
 )
 
 // What passes between a visitor and their sandbox. Both sides may be hostile to the other: our cookies and tokens never
 // reach a sandbox, and what a sandbox answers must not act on our origin.
-var (
-	toSandbox = headerSet("Accept", "Accept-Encoding", "Connection", "Content-Encoding", "Content-Length", "Content-Type",
-		"Expect", "If-Match", "If-Modified-Since", "If-None-Match", "If-Range", "If-Unmodified-Since", "Range",
-		"Sec-Websocket-Extensions", "Sec-Websocket-Key", "Sec-Websocket-Protocol", "Sec-Websocket-Version", "Te",
-		"Trailer", "Transfer-Encoding", "Upgrade")
-	toVisitor = headerSet("Accept-Ranges", "Connection", "Content-Disposition", "Content-Encoding", "Content-Length",
-		"Content-Range", "Content-Type", "Date", "Etag", "Last-Modified", "Retry-After", "Sec-Websocket-Accept",
-		"Sec-Websocket-Extensions", "Sec-Websocket-Protocol", "Trailer", "Transfer-Encoding", "Upgrade")
-)
-
-func headerSet(names ...string) map[string]bool {
-	set := map[string]bool{}
-	for _, n := range names {
-		set[n] = true
+func reachesSandbox(header string) bool {
+	switch header {
+	case "Accept", "Accept-Encoding", "Content-Encoding", "Content-Length", "Content-Type", "Expect", "Range",
+		"If-Match", "If-Modified-Since", "If-None-Match", "If-Range", "If-Unmodified-Since",
+		"Sec-Websocket-Extensions", "Sec-Websocket-Key", "Sec-Websocket-Protocol", "Sec-Websocket-Version",
+		"Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade":
+		return true
 	}
-	return set
+	return false
 }
 
-func keepOnly(h http.Header, names map[string]bool) {
+func reachesVisitor(header string) bool {
+	switch header {
+	case "Accept-Ranges", "Content-Disposition", "Content-Encoding", "Content-Length", "Content-Range", "Content-Type",
+		"Date", "Etag", "Last-Modified", "Retry-After",
+		"Sec-Websocket-Accept", "Sec-Websocket-Extensions", "Sec-Websocket-Protocol",
+		"Connection", "Trailer", "Transfer-Encoding", "Upgrade":
+		return true
+	}
+	return false
+}
+
+func keepOnly(h http.Header, reaches func(string) bool) {
 	for n := range h {
-		if !names[n] {
+		if !reaches(n) {
 			h.Del(n)
 		}
 	}
@@ -103,8 +105,9 @@ func (h *Handlers) sandbox(c echo.Context) error {
 	}
 	conn, err := h.Manager.Dial(r.Context(), CallerOf(r).Credential(), id)
 	if err != nil {
-		return err
+		return proxyError(err)
 	}
+	c.Response().Header().Set("Content-Security-Policy", "sandbox; default-src 'none'")
 	d := &dialled{conn: conn}
 	defer func() {
 		if !d.taken.Load() {
@@ -132,19 +135,22 @@ func notAsCode(r *http.Request) error {
 
 func rewrite(p *httputil.ProxyRequest) {
 	_, rest, _ := strings.Cut(strings.TrimPrefix(p.In.URL.EscapedPath(), "/api/v1/sessions/"), "/")
+	if rest == "files" {
+		rest = "files/" // else the sandbox would redirect there
+	}
 	target := &url.URL{Scheme: "http", Host: "sandbox", RawQuery: p.In.URL.RawQuery}
 	escaped := "/v1/" + rest
 	if path, err := url.PathUnescape(escaped); err == nil {
 		target.Path, target.RawPath = path, escaped
 	}
 	p.Out.URL, p.Out.Host = target, "sandbox"
-	keepOnly(p.Out.Header, toSandbox)
+	keepOnly(p.Out.Header, reachesSandbox)
 	p.Out.Header.Set("User-Agent", "") // stops the client's default
 }
 
 // defuse keeps only headers that cannot act on our origin, and has the browser treat the content as data.
 func defuse(res *http.Response) error {
-	keepOnly(res.Header, toVisitor)
+	keepOnly(res.Header, reachesVisitor)
 	if res.StatusCode == http.StatusSwitchingProtocols {
 		if !httpguts.HeaderValuesContainsToken(res.Header["Upgrade"], "websocket") {
 			return fmt.Errorf("%w: the sandbox switched to another protocol", errBadSandbox)
@@ -154,7 +160,6 @@ func defuse(res *http.Response) error {
 	if res.StatusCode >= 300 && res.StatusCode < 400 && res.StatusCode != http.StatusNotModified {
 		return fmt.Errorf("%w: it answered %d", errBadSandbox, res.StatusCode)
 	}
-	res.Header.Set("Content-Security-Policy", "sandbox; default-src 'none'")
 	res.Header.Set("Cache-Control", "no-store")
 	kind, _, _ := strings.Cut(res.Header.Get("Content-Type"), ";")
 	if kind != "application/json" && kind != "application/problem+json" && res.Header.Get("Content-Disposition") == "" {
@@ -165,10 +170,9 @@ func defuse(res *http.Response) error {
 
 var errBadSandbox = errors.New("the sandbox's answer cannot be passed on")
 
+// proxyError keeps the errors that say something to the visitor; any other is the sandbox's silence.
 func proxyError(err error) error {
-	var tooLarge *http.MaxBytesError
-	var told *sessions.Error
-	if errors.As(err, &tooLarge) || errors.As(err, &told) || errors.Is(err, context.Canceled) {
+	if errors.Is(err, context.Canceled) || problemOf(err).Status != http.StatusInternalServerError {
 		return err
 	}
 	return &HTTPError{Status: http.StatusBadGateway, Code: "sandbox", Err: err, Retry: retryNotReady,

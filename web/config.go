@@ -17,6 +17,7 @@ import (
 // How long the parts of a request, and a shutdown, may take.
 const (
 	headerTimeout  = 10 * time.Second
+	answerTimeout  = time.Minute // to answer and be read; streams have no such limit
 	idleTimeout    = 2 * time.Minute
 	shutdownGrace  = 5 * time.Second // requests that are under way at the end; streams end at once
 	maxHeaderBytes = 32 << 10
@@ -53,7 +54,7 @@ func (c *Config) check() error {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	if c.Rate == (Rate{}) {
-		c.Rate = DefaultRate
+		c.Rate = DefaultRate()
 	}
 	return c.Rate.check()
 }

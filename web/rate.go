@@ -23,7 +23,9 @@ type Rate struct {
 }
 
 // DefaultRate lets a classroom behind one address open a page each at once.
-var DefaultRate = Rate{PerSecond: 100, Burst: 500, CreatePerSecond: 2, CreateBurst: 60}
+func DefaultRate() Rate {
+	return Rate{PerSecond: 100, Burst: 500, CreatePerSecond: 2, CreateBurst: 60}
+}
 
 func (r Rate) check() error {
 	if r.PerSecond <= 0 || r.Burst < 1 || r.CreatePerSecond <= 0 || r.CreateBurst < 1 {

@@ -2,6 +2,8 @@ package web
 
 import (
 	"context"
+	"net/http"
+	"time"
 
 	"github.com/labstack/echo/v4"
 )
@@ -16,10 +18,12 @@ func (s *Server) routes() *echo.Echo {
 	return e
 }
 
-// stream ends the request when the server begins to shut down: event streams and websockets would otherwise hold it up.
+// stream gives the answer all the time it needs, and ends the request when the server begins to shut down: event streams
+// and websockets would otherwise hold it up.
 func (s *Server) stream(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		if s.streams == nil { // Handler without Serve
+		_ = http.NewResponseController(c.Response()).SetWriteDeadline(time.Time{}) // a writer without deadlines is a test's
+		if s.streams == nil {                                                      // Handler without Serve
 			return next(c)
 		}
 		ctx, cancel := context.WithCancel(c.Request().Context())

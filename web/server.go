@@ -104,7 +104,8 @@ func (s *Server) Serve(ctx context.Context) error {
 	s.streams, s.stop = context.WithCancel(base)
 	defer s.stop()
 	s.http = &http.Server{
-		Handler: s.counted(s.echo), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+		Handler: s.counted(s.echo), ReadHeaderTimeout: headerTimeout, WriteTimeout: answerTimeout,
+		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 		ErrorLog:    slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
 		BaseContext: func(net.Listener) context.Context { return base },
 	}

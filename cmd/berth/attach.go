@@ -15,7 +15,7 @@ import (
 type attachCommand struct {
 	remote
 	ID       sessions.ID `arg:"" help:"The session."`
-	Terminal string      `default:"1" env:"-" help:"Which of the session's terminals; one that is not there is made."`
+	Terminal string      `default:"1" help:"Which of the session's terminals; one that is not there is made."`
 }
 
 // Help is shown below the usage.

@@ -14,11 +14,11 @@ import (
 // execCommand is `berth exec`.
 type execCommand struct {
 	remote
-	Interactive bool        `short:"i" env:"-" help:"Pass standard input to the command."`
-	TTY         bool        `short:"t" name:"tty" env:"-" help:"Give the command a terminal."`
-	Env         []string    `short:"e" sep:"none" env:"-" help:"Environment variable, NAME=value; may be repeated."`
-	Workdir     string      `short:"w" env:"-" help:"Directory to run in."`
-	User        string      `short:"u" env:"-" help:"User to run as."`
+	Interactive bool        `short:"i" help:"Pass standard input to the command."`
+	TTY         bool        `short:"t" name:"tty" help:"Give the command a terminal."`
+	Env         []string    `short:"e" sep:"none" help:"Environment variable, NAME=value; may be repeated."`
+	Workdir     string      `short:"w" help:"Directory to run in."`
+	User        string      `short:"u" help:"User to run as."`
 	ID          sessions.ID `arg:"" help:"The session."`
 	Cmd         []string    `arg:"" optional:"" passthrough:"" help:"Command to run, best after --."`
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"berth/doctor"
 	"berth/quotas/cgroup"
 	"berth/quotas/network"
 	"berth/quotas/network/dns"
@@ -35,21 +36,26 @@ func (c *serveCmd) openHost(ctx context.Context, log *slog.Logger) (h *host, err
 	if os.Geteuid() != 0 {
 		return nil, errors.New("serve builds sandboxes out of namespaces, mounts and control groups: run it as root")
 	}
+	runc, err := doctor.FindRunc(c.Runc)
+	if err != nil {
+		return nil, err
+	}
+	if err := doctor.Musts(ctx, doctor.Config{DataDir: c.DataDir, Runc: runc}); err != nil {
+		return nil, err
+	}
 	h = &host{}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, h.close())
 		}
 	}()
-	for _, step := range []func(context.Context, *slog.Logger) error{
-		func(ctx context.Context, _ *slog.Logger) error { return h.openData(ctx, c) },
-		func(ctx context.Context, log *slog.Logger) error { return h.openKernel(ctx, c, log) },
-	} {
-		if err := step(ctx, log); err != nil {
-			return h, err
-		}
+	if err := h.openData(ctx, c); err != nil {
+		return h, err
 	}
-	return h, h.openLauncher(c, log)
+	if err := h.openKernel(ctx, c, log); err != nil {
+		return h, err
+	}
+	return h, h.openLauncher(c, runc, log)
 }
 
 func (h *host) openData(ctx context.Context, c *serveCmd) error {
@@ -93,12 +99,8 @@ func (h *host) openKernel(ctx context.Context, c *serveCmd, log *slog.Logger) er
 	return err
 }
 
-func (h *host) openLauncher(c *serveCmd, log *slog.Logger) error {
+func (h *host) openLauncher(c *serveCmd, runc string, log *slog.Logger) error {
 	images, err := imagecache.Open(filepath.Join(c.DataDir, "images"))
-	if err != nil {
-		return err
-	}
-	runc, err := beside("runc", c.Runc)
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,7 @@ import (
 
 // imageCmd is `berth image`: the images that sessions start from.
 type imageCmd struct {
-	DataDir string `help:"Where Berth keeps its data." default:"/var/lib/berth" type:"path"`
+	DataDir string `help:"Where Berth keeps its data." default:"/var/lib/berth" env:"BERTH_DATA_DIR" type:"path"`
 
 	Import imageImportCmd `cmd:"" help:"Bring in an image from a file: docker save, OCI layout, or a root file system."`
 	Pull   imagePullCmd   `cmd:"" help:"Fetch an image from a registry."`

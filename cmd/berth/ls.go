@@ -16,7 +16,7 @@ import (
 // lsCommand is `berth ls`.
 type lsCommand struct {
 	remote
-	JSON bool `name:"json" env:"-" help:"Print JSON, as the API answers."`
+	JSON bool `name:"json" help:"Print JSON, as the API answers."`
 }
 
 // Run prints the sessions.

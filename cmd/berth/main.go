@@ -19,14 +19,15 @@ type cli struct {
 	Exec   execCommand   `cmd:"" help:"Run a command in a session."`
 	Attach attachCommand `cmd:"" help:"Join a session's terminal."`
 	Rm     rmCommand     `cmd:"" help:"End sessions."`
+	Image  imageCmd      `cmd:"" help:"Images that sessions start from."`
+	Serve  serveCmd      `cmd:"" help:"Serve sessions."`
+	Doctor doctorCmd     `cmd:"" help:"Say what this host has and lacks for sandboxes, and how to mend it."`
+
+	Sandbox     sandboxCmd     `cmd:"" hidden:"" help:"The first process of a sandbox; started by serve."`
+	UnpackLayer unpackLayerCmd `cmd:"" hidden:"" help:"Unpack one layer; started by berth itself."`
+	DoctorProbe doctorProbeCmd `cmd:"" hidden:"" help:"Try what a sandbox does; started by doctor."`
 
 	Version kong.VersionFlag `help:"Print the version and exit."`
-
-	Serve serveCmd `cmd:"" help:"Serve sessions."`
-	Image imageCmd `cmd:"" help:"Images that sessions start from."`
-
-	UnpackLayer unpackLayerCmd `cmd:"" hidden:"" help:"Unpack one layer (run by berth itself)."`
-	Sandbox     sandboxCmd     `cmd:"" hidden:"" help:"The first process of a sandbox; started by serve."`
 }
 
 // exitStatus is an error that carries the status to exit with and has been told already.
@@ -46,9 +47,8 @@ func run(ctx context.Context, args []string) int {
 	parser, err := kong.New(&c,
 		kong.Name("berth"),
 		kong.Description("A container playground: a Linux machine with Docker, in the browser."),
-		kong.DefaultEnvars("BERTH"),
 		kong.Vars{"version": version()},
-		kong.UsageOnError(),
+		kong.ShortUsageOnError(),
 	)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "berth:", err)

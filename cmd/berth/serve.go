@@ -20,34 +20,34 @@ import (
 	"berth/web"
 )
 
-// endTimeout bounds the end of all sessions when the server ends with them.
-const endTimeout = 60 * time.Second
+// shutdownTimeout bounds the end of all sessions when the server ends with them.
+const shutdownTimeout = 60 * time.Second
 
 // serveCmd is the server.
 type serveCmd struct {
-	Addr         string   `default:"127.0.0.1:8080" help:"Address to listen on, host:port."`
-	DataDir      string   `default:"/var/lib/berth" type:"path" help:"Session disks, images, the database and keys."`
-	RunDir       string   `default:"/run/berth" type:"path" help:"Sockets and state of running sandboxes."`
-	Environments string   `type:"path" help:"What sessions start from (YAML); default: the built-in debian and busybox."`
-	OnExit       string   `enum:"auto,keep,end" default:"auto" help:"What becomes of the sessions when the server ends: keep, end, or auto (end when started from a terminal)."`
-	Hosts        []string `name:"host" help:"Further names under which the server is reached, e.g. berth.example.org."`
-	Proxies      []string `name:"trusted-proxy" help:"Networks of proxies whose X-Forwarded-For is believed, e.g. 10.0.0.0/8."`
+	Addr         string   `default:"127.0.0.1:8080" help:"Address to listen on, host:port." env:"BERTH_ADDR"`
+	DataDir      string   `default:"/var/lib/berth" type:"path" help:"Session disks, images, the database and keys." env:"BERTH_DATA_DIR"`
+	RunDir       string   `default:"/run/berth" type:"path" help:"Sockets and state of running sandboxes." env:"BERTH_RUN_DIR"`
+	Environments string   `type:"path" help:"What sessions start from (YAML); default: the built-in debian and busybox." env:"BERTH_ENVIRONMENTS"`
+	OnExit       string   `enum:"auto,keep,end" default:"auto" help:"What becomes of the sessions when the server ends: keep, end, or auto (end when started from a terminal)." env:"BERTH_ON_EXIT"`
+	Hosts        []string `name:"host" help:"Further names under which the server is reached, e.g. berth.example.org." env:"BERTH_HOST"`
+	Proxies      []string `name:"trusted-proxy" help:"Networks of proxies whose X-Forwarded-For is believed, e.g. 10.0.0.0/8." env:"BERTH_TRUSTED_PROXY"`
 
-	MaxSessions      int     `help:"Sessions on this host at a time; 0: as many as memory and disk allow."`
-	PerVisitor       int     `default:"3" help:"Sessions of one visitor."`
-	PerAddress       int     `default:"20" help:"Sessions from one IPv4 address or IPv6 /64."`
-	Queue            int     `default:"100" help:"Visitors who may wait; -1: none."`
-	MemoryOvercommit float64 `default:"4" help:"How often the host's memory may be promised."`
-	DiskOvercommit   float64 `default:"1" help:"How often the host's disk may be promised; above 1, sessions can fill it."`
-	DiskReserve      size    `default:"2GiB" help:"Disk of the host that sessions never get."`
+	MaxSessions      int     `help:"Sessions on this host at a time; 0: as many as memory and disk allow." env:"BERTH_MAX_SESSIONS"`
+	PerVisitor       int     `default:"3" help:"Sessions of one visitor." env:"BERTH_PER_VISITOR"`
+	PerAddress       int     `default:"20" help:"Sessions from one IPv4 address or IPv6 /64." env:"BERTH_PER_ADDRESS"`
+	Queue            int     `default:"100" help:"Visitors who may wait; -1: none." env:"BERTH_QUEUE"`
+	MemoryOvercommit float64 `default:"4" help:"How often the host's memory may be promised." env:"BERTH_MEMORY_OVERCOMMIT"`
+	DiskOvercommit   float64 `default:"1" help:"How often the host's disk may be promised; above 1, sessions can fill it." env:"BERTH_DISK_OVERCOMMIT"`
+	DiskReserve      size    `default:"2GiB" help:"Disk of the host that sessions never get." env:"BERTH_DISK_RESERVE"`
 
-	Runc       string   `type:"path" help:"runc; default: the one beside berth."`
-	DockerInit string   `type:"path" help:"docker-init; default: the one beside berth."`
-	Subnet     string   `default:"100.64.0.0/16" help:"Addresses for sandboxes; each takes four."`
-	DNS        []string `name:"dns" help:"Resolvers that sandboxes use; default: the host's."`
-	Deny       []string `name:"deny-net" help:"Further networks that no sandbox may reach."`
-	LogFormat  string   `enum:"text,json" default:"text" help:"text or json."`
-	Verbose    bool     `short:"v" help:"Log every request."`
+	Runc       string   `type:"path" help:"runc; default: the one beside berth." env:"BERTH_RUNC"`
+	DockerInit string   `type:"path" help:"docker-init; default: the one beside berth." env:"BERTH_DOCKER_INIT"`
+	Subnet     string   `default:"100.64.0.0/16" help:"Addresses for sandboxes; each takes four." env:"BERTH_SUBNET"`
+	DNS        []string `name:"dns" help:"Resolvers that sandboxes use; default: the host's." env:"BERTH_DNS"`
+	Deny       []string `name:"deny-net" help:"Further networks that no sandbox may reach." env:"BERTH_DENY_NET"`
+	LogFormat  string   `enum:"text,json" default:"text" help:"text or json." env:"BERTH_LOG_FORMAT"`
+	Verbose    bool     `short:"v" help:"Log every request." env:"BERTH_VERBOSE"`
 }
 
 func (c *serveCmd) Run(ctx context.Context) (err error) {
@@ -98,7 +98,7 @@ func (c *serveCmd) end(ctx context.Context, m *sessions.Manager) error {
 	if end {
 		fmt.Fprintln(os.Stderr, "Ending the sessions…")
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
 	return m.Close(ctx, end)
 }

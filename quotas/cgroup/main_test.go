@@ -221,8 +221,12 @@ func subsV2() ([]string, error) {
 			return nil, err
 		}
 	}
-	for _, w := range [][2]string{{"init/cgroup.procs", "0"}, {"cgroup.subtree_control", "+cpu +cpuset +memory +pids"},
-		{"sub/memory.max", "33554432"}, {"sub/pids.max", "7"}} {
+	for _, w := range [][2]string{
+		{"init/cgroup.procs", "0"},
+		{"cgroup.subtree_control", "+cpu +cpuset +memory +pids"},
+		{"sub/memory.max", "33554432"},
+		{"sub/pids.max", "7"},
+	} {
 		if err := os.WriteFile("/tmp/cg/"+w[0], []byte(w[1]), 0); err != nil {
 			return nil, err
 		}

@@ -11,6 +11,7 @@ const ACK_EVERY = 32 * 1024, ACK_AFTER = 20; // bytes, ms
 const HELLO_WITHIN = 10_000; // ms, else the link is taken for dead
 const APPLIED_WITHIN = 5_000, APPLIED_MOST = 60_000; // ms; twice as long each time, for the program may just not read
 const FIRST_DELAY = 250, MAX_DELAY = 8_000; // ms
+const REPLACED = 4001, DELETED = 4004; // close codes: our client id is in use elsewhere; the terminal is no more
 const HIDDEN_LONG = 60_000; // ms: after that a link is not believed
 
 const encoder = new TextEncoder();
@@ -26,7 +27,8 @@ function frame(type, number, body) {
 
 export class Link {
   // url(): the websocket's URL. saved: what save() returned before a reload.
-  // handler: output(bytes, replayed, done), status(object), state("connecting" | "live" | "waiting" | "closed"), reset()
+  // handler: output(bytes, replayed, done), status(object), state("connecting" | "live" | "waiting" | "closed"),
+  // reset() (what is shown is void), deleted() (the terminal is no more)
   constructor(url, handler, saved) {
     this.url = url;
     this.handler = handler;
@@ -66,8 +68,17 @@ export class Link {
     this.ws = ws;
     ws.binaryType = "arraybuffer";
     ws.onmessage = (e) => this.ws === ws && this.receive(new Uint8Array(e.data));
-    ws.onclose = () => this.ws === ws && this.lost();
+    ws.onclose = (e) => this.ws === ws && this.closed(e.code);
     this.deadline(HELLO_WITHIN);
+  }
+
+  closed(code) {
+    if (code === DELETED) {
+      this.stop();
+      return this.handler.deleted();
+    }
+    if (code === REPLACED) this.client = randomID(); // else two pages would throw each other out for ever
+    this.lost();
   }
 
   // lost plans the next attempt: soon at first, then ever later, never all visitors at once.

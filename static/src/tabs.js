@@ -47,6 +47,7 @@ export class Tabs {
       bell: () => tab !== this.active && tab.item.classList.add("rang"),
       notice: (text) => this.notices.show("terminal", text),
       hover: (uri) => this.hover(uri),
+      deleted: () => this.remove(tab),
     };
     tab.terminal = new Terminal(name, this.api, this.session.id, events);
     tab.label = el("span", { class: "tab-title" });
@@ -106,7 +107,13 @@ export class Tabs {
     } catch (err) {
       if (err.status !== 404) return this.notices.show("terminal", err.message);
     }
+    this.remove(tab);
+  }
+
+  // remove also comes from another page that has closed the terminal.
+  remove(tab) {
     const at = this.list.indexOf(tab);
+    if (at < 0 || this.stopped) return;
     this.list.splice(at, 1);
     tab.terminal.close();
     tab.item.remove();

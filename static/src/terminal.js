@@ -44,7 +44,7 @@ export const fontSize = () => Math.min(32, Math.max(8, Number(pref("font-size"))
 
 // Terminal is one shell on the page: xterm.js over a Link.
 export class Terminal {
-  // events: title(text), state(text), bell(), notice(text), hover(uri or "")
+  // events: title(text), state(text), bell(), notice(text), hover(uri or ""), deleted()
   constructor(name, api, sessionID, events) {
     this.name = name;
     this.events = events;
@@ -80,6 +80,7 @@ export class Terminal {
       status: (s) => this.status(s),
       state: (s) => this.events.state(s),
       reset: () => this.term.reset(),
+      deleted: () => this.events.deleted(),
     };
   }
 

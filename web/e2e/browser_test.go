@@ -14,7 +14,9 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 
 	"berth/sessions"
 	"berth/web"
@@ -155,7 +157,30 @@ func shows(text string) step {
 }
 
 func typed(text string) step {
-	return chromedp.Steps(do(`document.querySelector(".pane:not([hidden]) textarea").focus()`), chromedp.KeyEvent(text))
+	return chromedp.Steps(do(`document.querySelector(".pane:not([hidden]) textarea").focus()`), keys(text))
+}
+
+// keys presses keys as a keyboard does. chromedp.KeyEvent sends the character whether or not the page has taken the key,
+// so that xterm.js, which takes it, would have it twice.
+func keys(text string) step {
+	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		for _, r := range text {
+			for _, e := range kb.Encode(r) {
+				switch e.Type {
+				case kb.KeyDown:
+					if all := kb.Encode(r); len(all) == 3 {
+						e.Text, e.UnmodifiedText = all[1].Text, all[1].UnmodifiedText
+					}
+				case kb.KeyChar:
+					continue
+				}
+				if _, err := cdp.Call(ctx, t, input.DispatchKeyEvent, *e); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
 }
 
 // open starts a session from the first page, as a visitor does, and waits for the prompt.

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/gorilla/websocket"
 )
@@ -217,7 +218,11 @@ func (t *Terminal) write(conn *websocket.Conn, client string, hello []byte, sent
 		for ; said < len(t.events) && sent == uint64(len(t.out)); said++ {
 			frames = append(frames, append([]byte{2}, t.events[said]...))
 		}
-		if t.ended || t.left[client] != gone {
+		if t.ended {
+			_ = conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(4004, "deleted"), time.Now().Add(time.Second))
+			return
+		}
+		if t.left[client] != gone {
 			return
 		}
 		if frames == nil {
