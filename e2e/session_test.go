@@ -33,8 +33,9 @@ func (s *server) waitReady() {
 // session is a session that the test made, and a client with its owner's token.
 type session struct {
 	*client.Client
-	t  *testing.T
-	id sessions.ID
+	t     *testing.T
+	id    sessions.ID
+	token string
 }
 
 // open makes a session as root and waits until it is ready.
@@ -57,7 +58,7 @@ func (s *server) tryOpen(ctx context.Context, environment string, lifetime time.
 	if _, err = admin.WaitReady(ctx, created.Session, nil); err != nil {
 		return nil, err
 	}
-	return &session{Client: admin.WithToken(created.Token), t: s.t, id: created.ID}, nil
+	return &session{Client: admin.WithToken(created.Token), t: s.t, id: created.ID, token: created.Token}, nil
 }
 
 // sh runs a script in the session and returns what it wrote.
