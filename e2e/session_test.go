@@ -76,8 +76,9 @@ type screen struct {
 	*terminal.Client
 	t      *testing.T
 	output bytes.Buffer
-	hello  terminal.Status
-	lost   int
+
+	lost     int  // connections
+	attached bool // the latest connection has brought its first status
 }
 
 func (s *session) terminal(name string) *screen {
@@ -113,10 +114,9 @@ func (c *screen) read(ctx context.Context, within time.Duration, enough func() b
 		c.output.Write(e.Output)
 		if e.Lost != nil {
 			c.lost++
+			c.attached = false
 		}
-		if e.Status != nil && e.Status.Type == terminal.Hello {
-			c.hello = *e.Status
-		}
+		c.attached = c.attached || e.Status != nil && e.Status.Type == terminal.Hello
 	}
 	return nil
 }
