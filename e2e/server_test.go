@@ -69,11 +69,16 @@ type process struct {
 // left is removed.
 func newServer(t *testing.T, environments string, args ...string) *server {
 	t.Helper()
+	return newServerIn(t, t.TempDir(), environments, args...)
+}
+
+// newServerIn is newServer with a place for the data.
+func newServerIn(t *testing.T, dir, environments string, args ...string) *server {
+	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: sandboxes are made of namespaces, mounts and control groups")
 	}
 	sandboxtest.Program(t, "berth") // skips before anything is made
-	dir := t.TempDir()
 	var random [4]byte
 	_, _ = rand.Read(random[:]) // never fails
 	s := &server{t: t, args: args, url: "http://127.0.0.1:0", corner: sandboxtest.Corner{
