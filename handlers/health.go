@@ -29,6 +29,7 @@ func (h *Handlers) readyz(c echo.Context) error {
 	switch {
 	case s.Err != nil:
 		a.Status, a.Reason, status = "unavailable", problemOf(s.Err).Detail, http.StatusServiceUnavailable
+		h.Log.WarnContext(c.Request().Context(), "sessions cannot be created", "error", s.Err)
 	case len(h.Manager.Environments()) == 0:
 		a.Status, a.Reason, status = "unavailable", "There is no environment. Add one to the environments file.", http.StatusServiceUnavailable
 	}

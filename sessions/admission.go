@@ -9,6 +9,10 @@ func unavailable(sentence string) error {
 	return &Error{Err: ErrUnavailable, Message: sentence, RetryAfter: queueRetry}
 }
 
+func errNotRecorded() error {
+	return unavailable("Sessions cannot be recorded now: the server's disk may be full. Try again in a minute; if that fails too, tell the operator.")
+}
+
 // checkOpen says why no session can be created now; it is called under mu.
 func (m *Manager) checkOpen() error {
 	switch {

@@ -52,7 +52,7 @@ func (m *Manager) Create(ctx context.Context, req Request) (Created, error) {
 	if err != nil {
 		m.withdraw(h, w)
 		m.log.Error("create session", "error", err)
-		return Created{}, unavailable("Sessions cannot be recorded now. Try again in a minute.")
+		return Created{}, errNotRecorded()
 	}
 	s, _ := h.session()
 	go h.run()

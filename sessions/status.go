@@ -15,7 +15,7 @@ type Status struct {
 	Queued   int            // that wait
 	PerState map[State]int  // every state has its count
 	Pool     map[string]int // finished sandboxes, by environment
-	Err      error          // why sessions cannot be created now
+	Err      error          // why sessions cannot be created now: an *Error for visitors, wrapped in words for operators
 }
 
 // Status returns the state of things. It writes to the store to see whether that works.
@@ -40,13 +40,14 @@ func (m *Manager) Status(ctx context.Context) Status {
 	s.Err = m.checkOpen()
 	switch {
 	case m.phase == phaseOpen && m.roomErr != nil:
-		s.Err = m.roomErr
+		s.Err = fmt.Errorf("%w (%w)", s.Err, m.roomErr)
 	case m.phase == phaseOpen && m.capacity() == 0:
-		s.Err = errNoRoom
+		s.Err = fmt.Errorf("%w (%w)", s.Err, errNoRoom)
 	case s.Err == nil && storeErr != nil:
-		s.Err = fmt.Errorf("sessions cannot be recorded: %w", storeErr)
+		s.Err = fmt.Errorf("%w (%w)", errNotRecorded(), storeErr)
 	case s.Err == nil && m.failures >= launchesFailing:
-		s.Err = fmt.Errorf("the last %d launches failed: %w", m.failures, m.launchErr)
+		s.Err = fmt.Errorf("%w (the last %d launches failed: %w)",
+			unavailable("The last sessions could not be started. Try again in a minute; if that fails too, tell the operator."), m.failures, m.launchErr)
 	}
 	s.Capacity = m.capacity()
 	return s

@@ -20,7 +20,7 @@ func (l *Launcher) preparePrograms() error {
 	sum := sha256.New()
 	for _, name := range names {
 		if err := hashFile(sum, sources[name]); err != nil {
-			return fmt.Errorf("%w: build it with make build", err)
+			return fmt.Errorf("%s: %w: build it with make build", name, err)
 		}
 	}
 	l.programs = hex.EncodeToString(sum.Sum(nil)[:8])

@@ -1,6 +1,7 @@
 package sandboxtest
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"log/slog"
@@ -54,9 +55,6 @@ func New(t *testing.T) *Host {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: sandboxes are made of namespaces, mounts and control groups")
 	}
-	if err := up(); err != nil {
-		t.Fatal(err)
-	}
 	var random [4]byte
 	_, _ = rand.Read(random[:]) // never fails
 	h := &Host{Instance: "t" + hex.EncodeToString(random[:])}
@@ -77,11 +75,32 @@ func New(t *testing.T) *Host {
 	return h
 }
 
+// Clean removes what a server that is no more has left of its corner, and returns which sandboxes that were.
+func (c Corner) Clean(t *testing.T) []sessions.ID {
+	t.Helper()
+	p := place{
+		Instance: c.Instance, Data: c.DataDir, Run: c.RunDir, Images: filepath.Dir(c.Images),
+		Runc: Program(t, "runc"), DockerInit: Program(t, "docker-init"),
+	}
+	config, err := p.config()
+	check(t, err)
+	config.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
+	l, err := sandbox.New(config)
+	check(t, err)
+	removed, err := l.Sweep(context.WithoutCancel(t.Context()), nil)
+	check(t, err)
+	check(t, l.Close())
+	check(t, config.Network.Close())
+	check(t, config.Cgroups.Release())
+	check(t, os.RemoveAll(c.RunDir))
+	return removed
+}
+
 // clean ends what a failed test has left, so that the next one finds the machine as this one did.
 func (h *Host) clean(t *testing.T) {
 	l, err := sandbox.New(t.Context(), h.Config)
 	check(t, err)
-	removed, err := l.Sweep(t.Context(), nil)
+	removed, err := l.Sweep(context.WithoutCancel(t.Context()), nil) // that context has ended when cleanups run
 	if len(removed) > 0 && !t.Failed() {
 		t.Errorf("the test left sandboxes: %v", removed)
 	}
