@@ -85,7 +85,7 @@ func (c Corner) Clean(t *testing.T) []sessions.ID {
 	config, err := p.config()
 	check(t, err)
 	config.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
-	l, err := sandbox.New(config)
+	l, err := sandbox.New(context.WithoutCancel(t.Context()), config)
 	check(t, err)
 	removed, err := l.Sweep(context.WithoutCancel(t.Context()), nil)
 	check(t, err)
