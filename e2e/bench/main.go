@@ -29,6 +29,7 @@ type options struct {
 	idle    int // sessions
 	burst   int // sessions at once
 	verbose bool
+	only    string
 }
 
 func main() {
@@ -40,6 +41,7 @@ func main() {
 	flag.IntVar(&o.idle, "idle", 50, "idle sessions")
 	flag.IntVar(&o.burst, "burst", 30, "sessions opened at once")
 	flag.BoolVar(&o.verbose, "v", false, "show the server's log")
+	flag.StringVar(&o.only, "only", "", "measure only: starts, echo, throughput, burst or idle")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM, unix.SIGINT)
 	code, err := run(ctx, o, flag.Args())
@@ -52,8 +54,14 @@ func main() {
 }
 
 func run(ctx context.Context, o options, args []string) (int, error) {
-	if len(args) > 0 && args[0] == "neighbour" {
-		return 0, beNeighbour(ctx, args[1:], os.Stdin)
+	if len(args) > 0 {
+		switch args[0] {
+		case "neighbour":
+			return 0, beNeighbour(ctx, args[1:], os.Stdin)
+		case "direct":
+			return 0, beDirect(ctx, o)
+		}
+		return 0, fmt.Errorf("unknown argument %q", args[0])
 	}
 	if os.Geteuid() != 0 {
 		return 0, errors.New("sandboxes are made of namespaces and control groups: run it as root")
@@ -105,11 +113,15 @@ func measure(ctx context.Context, o options, r *report) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.close()) }()
-	for _, step := range []func(context.Context, *report) error{
-		b.starts, b.echo, b.throughput, b.burst, b.idle,
-	} {
-		if err := step(ctx, r); err != nil {
-			return err
+	for _, step := range []struct {
+		name string
+		do   func(context.Context, *report) error
+	}{{"starts", b.starts}, {"echo", b.echo}, {"throughput", b.throughput}, {"burst", b.burst}, {"idle", b.idle}} {
+		if o.only != "" && o.only != step.name {
+			continue
+		}
+		if err := step.do(ctx, r); err != nil {
+			return fmt.Errorf("%s: %w", step.name, err)
 		}
 	}
 	return nil
