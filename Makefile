@@ -61,6 +61,12 @@ race: deps-test build test-images ## the tests under the race detector
 e2e: deps-test build test-images ## the end-to-end tests alone
 	BERTH_TEST_IMAGES=$(CACHE) BERTH_TEST_BIN=$(CURDIR)/$(BIN) $(GO) test -count=1 -timeout 25m -v ./e2e/...
 
+# Not part of test: without KVM it takes 10 minutes, and 3 more when the machine is made.
+.PHONY: test-vm
+test-vm: build ## a real Debian with systemd and cgroup v2 in qemu: install, restart, kill, reboot (root; ~15 minutes)
+	@deploy/install-deps.sh vm
+	deploy/vm/test.sh
+
 .PHONY: bench
 bench: deps-test build test-images ## speed and memory, as ratios against peers in the same run
 	BERTH_TEST_IMAGES=$(CACHE) BERTH_TEST_BIN=$(CURDIR)/$(BIN) $(GO) run ./e2e/bench

@@ -85,6 +85,8 @@ func Leave() error {
 		func() error { return unix.Setns(own, unix.CLONE_NEWNS) }, // setns(2): the root becomes the namespace's
 		func() error { return unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, "") },
 		func() error { return unix.MoveMount(tree, "", unix.AT_FDCWD, "/proc", unix.MOVE_MOUNT_F_EMPTY_PATH) },
+		// A copy of a shared mount is shared too, and pivot_root(2) refuses those.
+		func() error { return unix.Mount("", "/proc", "", unix.MS_REC|unix.MS_SLAVE, "") },
 		func() error { return unix.Fchdir(tree) },
 		func() error { return unix.PivotRoot(".", ".") },
 		func() error { return unix.Unmount(".", unix.MNT_DETACH) },
