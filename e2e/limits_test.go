@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"berth/quotas"
 	"berth/sessions"
 )
 
@@ -116,11 +117,11 @@ func (s *session) typing(n int) func() ([]time.Duration, error) {
 	}
 }
 
-// notices are what a session was told, by kind.
+// notices are what a session was told, by kind, and what it used last.
 type notices struct {
 	mu   sync.Mutex
 	told map[string]sessions.Notice
-	last sessions.Session
+	used quotas.Usage
 	err  error
 }
 
@@ -138,8 +139,8 @@ func (s *session) watch() *notices {
 				n.err = err
 			case e.Notice != nil:
 				n.told[e.Notice.Kind] = *e.Notice
-			case e.Session != nil:
-				n.last = *e.Session
+			case e.Usage != nil:
+				n.used = *e.Usage
 			}
 			n.mu.Unlock()
 		}
