@@ -31,7 +31,7 @@ func (h *Handlers) events(c echo.Context) error {
 	out := &eventStream{w: c.Response(), rc: http.NewResponseController(c.Response())}
 	out.begin()
 	if err := out.send(sessions.Event{Type: sessions.EventSession, Session: &now}); err != nil || now.State == sessions.Ended {
-		return nil //nolint:nilerr // the listener has gone: nobody is left to tell
+		return nil // the listener has gone: nobody is left to tell
 	}
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()

@@ -29,13 +29,18 @@ func newMetrics(m Manager) *metrics {
 	r := prometheus.NewRegistry()
 	x := &metrics{
 		registry: r,
-		creations: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "berth_sessions_created_total",
-			Help: "Sessions created, queued ones included."}, []string{"environment"}),
-		failures: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "berth_session_failures_total",
-			Help: "Sessions refused, by the code of the problem."}, []string{"reason"}),
-		durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "berth_http_request_duration_seconds",
-			Help: "Time to answer, websockets and event streams not included.", Buckets: prometheus.ExponentialBuckets(0.001, 3, 9)},
-			[]string{"method", "route", "code"}),
+		creations: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "berth_sessions_created_total",
+			Help: "Sessions created, queued ones included.",
+		}, []string{"environment"}),
+		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "berth_session_failures_total",
+			Help: "Sessions refused, by the code of the problem.",
+		}, []string{"reason"}),
+		durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "berth_http_request_duration_seconds",
+			Help: "Time to answer, websockets and event streams not included.", Buckets: prometheus.ExponentialBuckets(0.001, 3, 9),
+		}, []string{"method", "route", "code"}),
 	}
 	r.MustRegister(x.creations, x.failures, x.durations, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))

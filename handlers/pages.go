@@ -30,8 +30,10 @@ func render(c echo.Context, status int, t templ.Component) error {
 func (h *Handlers) home(c echo.Context) error {
 	r := c.Request()
 	caller := CallerOf(r)
-	view := templates.Home{Page: h.page(c, "Berth: a Linux machine in your browser"),
-		Environments: h.Manager.Environments(), Status: h.Manager.Status(r.Context())}
+	view := templates.Home{
+		Page:         h.page(c, "Berth: a Linux machine in your browser"),
+		Environments: h.Manager.Environments(), Status: h.Manager.Status(r.Context()),
+	}
 	if view.Status.Err != nil {
 		view.Unavailable = problemOf(view.Status.Err).Detail
 	}

@@ -86,7 +86,7 @@ func newSandboxProxy(h *Handlers) *sandboxProxy {
 				w.WriteHeader(http.StatusBadGateway)
 				return
 			}
-			h.Error(proxyError(err), c)
+			h.Error(proxyError(err), c) //nolint:contextcheck // c has the request with its context
 		},
 	}}
 }
@@ -175,6 +175,8 @@ func proxyError(err error) error {
 	if errors.Is(err, context.Canceled) || problemOf(err).Status != http.StatusInternalServerError {
 		return err
 	}
-	return &HTTPError{Status: http.StatusBadGateway, Code: "sandbox", Err: err, Retry: retryNotReady,
-		Message: "The session's machine did not answer. It may be ending; look at its state and try again."}
+	return &HTTPError{
+		Status: http.StatusBadGateway, Code: "sandbox", Err: err, Retry: retryNotReady,
+		Message: "The session's machine did not answer. It may be ending; look at its state and try again.",
+	}
 }

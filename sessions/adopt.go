@@ -52,8 +52,10 @@ func (m *Manager) adoptHold(r Record, sandbox Sandbox, now time.Time) *hold {
 	case state == Ready && gone && !now.Before(r.Session.ExpiresAt):
 		h.cancel(endExpired(r))
 	case state == Ready && gone, state == Starting && gone && sandbox != nil: // the latter cannot be launched again
-		h.cancel(&End{Reason: Crashed, Err: errors.New("the sandbox is gone since the last server"),
-			Message: "The machine stopped while the server was away, and its files are gone. Start a new one to go on."})
+		h.cancel(&End{
+			Reason: Crashed, Err: errors.New("the sandbox is gone since the last server"),
+			Message: "The machine stopped while the server was away, and its files are gone. Start a new one to go on.",
+		})
 	case state == Ready:
 		_, mono, _ := m.wall.read()
 		h.clock.follow(r, now, mono)

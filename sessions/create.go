@@ -24,7 +24,7 @@ type Created struct {
 // Create makes a session and returns at once: it is Ready where the pool had a sandbox for it, Starting where there is
 // room, else Queued with its place. Errors: ErrUnknownEnvironment, ErrInvalid (lifetime), ErrTooMany, ErrQueueFull,
 // ErrUnavailable.
-func (m *Manager) Create(ctx context.Context, req Request) (Created, error) {
+func (m *Manager) Create(_ context.Context, req Request) (Created, error) {
 	env, lifetime, err := m.checkRequest(req)
 	if err != nil {
 		return Created{}, err
@@ -55,7 +55,7 @@ func (m *Manager) Create(ctx context.Context, req Request) (Created, error) {
 		return Created{}, errNotRecorded()
 	}
 	s, _ := h.session()
-	go h.run()
+	go h.run() //nolint:contextcheck // a session outlives the request that made it; h.ctx is its own
 	return Created{Session: s, Token: token}, nil
 }
 

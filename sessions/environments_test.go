@@ -20,8 +20,10 @@ func TestDeployedEnvironments(t *testing.T) {
 	if len(list) != 2 || list[0].Name != "debian" || list[1].Name != "busybox" || list[1].Hostname != "busybox" {
 		t.Fatalf("environments: %+v", list)
 	}
-	want := quotas.Limits{CPUs: 1, MemoryBytes: 1 << 30, PIDs: 512, DiskBytes: 4 << 30, DiskInodes: 262144, Bandwidth: 1e8, Terminals: 8,
-		Egress: quotas.Egress{Ports: []string{}, ConnectionsPerSecond: 50}}
+	want := quotas.Limits{
+		CPUs: 1, MemoryBytes: 1 << 30, PIDs: 512, DiskBytes: 4 << 30, DiskInodes: 262144, Bandwidth: 1e8, Terminals: 8,
+		Egress: quotas.Egress{Ports: []string{}, ConnectionsPerSecond: 50},
+	}
 	for _, e := range list {
 		if !reflect.DeepEqual(e.Limits, want) {
 			t.Errorf("%s: limits %+v, want %+v", e.Name, e.Limits, want)
@@ -62,7 +64,7 @@ func TestLoadEnvironmentsRefuses(t *testing.T) {
 		"none":          {"environments: []", []string{"no environment"}},
 		"unknown key":   {edit("image: a:1", "image: a:1\n    memroy: 1GB"), []string{"line 4", "memroy"}},
 		"unknown limit": {edit("pids: 100", "pids: 100, pdis: 3"), []string{"line 4", "pdis"}},
-		"unknown top":   {goodEnvironment + "enviroment: 3\n", []string{"line 7", "enviroment"}},
+		"unknown top":   {goodEnvironment + "enviroment: 3\n", []string{"line 7", "enviroment"}}, //nolint:misspell // on purpose
 		"bad size":      {edit("512MiB", "lots"), []string{"line 4", "lots", "512MB"}},
 		"bad rate":      {edit("1.5Mbit/s", "1 furlong"), []string{"line 4", "furlong", "100Mbit/s"}},
 		"bad time":      {edit("20s", "soon"), []string{"line 5", "soon"}},

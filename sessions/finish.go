@@ -63,7 +63,7 @@ func (m *Manager) closeSandbox(ctx context.Context, id ID, sandbox Sandbox) bool
 			return true
 		}
 		m.log.Error("close sandbox", "session", id, "attempt", attempt+1, "error", err)
-		if !pause(m.base, retryAfter(attempt)) {
+		if !pause(m.base, retryAfter(attempt)) { //nolint:contextcheck // ctx has ended with the session; the server's may not have
 			return false
 		}
 	}

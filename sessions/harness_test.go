@@ -3,7 +3,6 @@ package sessions_test
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"slices"
 	"sync"
@@ -49,7 +48,7 @@ func inWorld(t *testing.T, f func(t *testing.T, w *world)) {
 		w.launcher.LaunchTime, w.launcher.CloseTime = 100*time.Millisecond, 50*time.Millisecond
 		w.cfg = sessions.Config{
 			Launcher: w.launcher, Store: w.store, Environments: []sessions.Environment{environment("debian")},
-			Log:       slog.New(slog.NewTextHandler(io.Discard, nil)),
+			Log:       slog.New(slog.DiscardHandler),
 			WallClock: func() time.Time { return time.Now().Add(time.Duration(w.skew.Load())) },
 		}
 		f(t, w)

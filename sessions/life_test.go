@@ -124,7 +124,7 @@ func TestLaunchFails(t *testing.T) {
 }
 
 func TestLaunchHangs(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inWorld(t, func(_ *testing.T, w *world) {
 		w.cfg.LaunchTimeout = 10 * time.Second
 		w.start()
 		w.launcher.HangLaunch(2)

@@ -98,7 +98,7 @@ func victims(n int64, name string) string {
 // sizeInWords writes bytes in the unit in which they are round: 512 MiB, 4.0 GB.
 func sizeInWords(n int64) string {
 	if n > 0 && n%(1<<20) == 0 {
-		return humanize.IBytes(uint64(n)) //nolint:gosec // not negative
+		return humanize.IBytes(uint64(n)) // not negative
 	}
-	return humanize.Bytes(uint64(max(n, 0))) //nolint:gosec // not negative
+	return humanize.Bytes(uint64(max(n, 0))) // not negative
 }

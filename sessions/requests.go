@@ -21,7 +21,7 @@ func (m *Manager) find(ctx context.Context, c Credential, id ID) (*hold, Record,
 	m.mu.Unlock()
 	if h != nil {
 		r := h.record()
-		if _, told := h.session(); !told || !(c.Admin || c.owns(&r)) {
+		if _, told := h.session(); !told || !c.Admin && !c.owns(&r) {
 			return nil, Record{}, missing
 		}
 		return h, r, nil

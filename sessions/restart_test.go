@@ -41,7 +41,7 @@ func TestRestartKeepsSessions(t *testing.T) {
 		if _, err := w.m.Get(t.Context(), sessions.Credential{Token: ready.Token}, ready.ID); err != nil {
 			t.Errorf("the token: %v", err)
 		}
-		w.pass(before.ExpiresAt.Sub(time.Now()) - 100*time.Millisecond)
+		w.pass(time.Until(before.ExpiresAt) - 100*time.Millisecond)
 		w.want(ready.ID, sessions.Ready, "")
 		w.pass(200 * time.Millisecond)
 		w.want(ready.ID, sessions.Ended, sessions.Expired)
@@ -113,7 +113,7 @@ func converges(t *testing.T, w *world, state sessions.State, runs bool) {
 }
 
 func TestExpiredWhileServerWasAway(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inWorld(t, func(_ *testing.T, w *world) {
 		w.start()
 		c := w.create(sessions.Request{Lifetime: time.Minute})
 		w.pass(time.Second)

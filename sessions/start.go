@@ -39,7 +39,7 @@ func (m *Manager) Start(ctx context.Context) error {
 	}
 	m.pollCapacity(ctx)
 	m.forgetLost(kept, found)
-	m.adopt(records, kept, found)
+	m.adopt(records, kept, found) //nolint:contextcheck // the sessions outlive Start; each has its own context
 	for _, f := range loops {
 		m.wg.Add(1)
 		go f()

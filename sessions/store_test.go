@@ -2,7 +2,6 @@ package sessions_test
 
 import (
 	"fmt"
-	"io"
 	"log/slog"
 	"path/filepath"
 	"slices"
@@ -22,7 +21,7 @@ func onSQLite(tb testing.TB, path string, l sessions.Launcher, limits sessions.A
 		tb.Fatal(err)
 	}
 	m, err := sessions.New(sessions.Config{
-		Launcher: l, Store: db, Limits: limits, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Launcher: l, Store: db, Limits: limits, Log: slog.New(slog.DiscardHandler),
 		Environments: []sessions.Environment{environment("debian", pooled(pool))},
 	})
 	if err != nil {

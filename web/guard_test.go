@@ -168,7 +168,7 @@ func TestBadInput(t *testing.T) {
 		"unknown environment": {`{"environment":"plan9"}`, "", 400, "unknown-environment", "debian, busybox"},
 		"not JSON":            {`{"environment":`, "", 400, "malformed", "ends too early"},
 		"wrong syntax":        {`{environment}`, "", 400, "malformed", "byte 2"},
-		"unknown field":       {`{"enviroment":"debian"}`, "", 400, "malformed", "enviroment"},
+		"unknown field":       {`{"enviroment":"debian"}`, "", 400, "malformed", "enviroment"}, //nolint:misspell // on purpose
 		"trailing garbage":    {`{"environment":"debian"} x`, "", 400, "malformed", "after"},
 		"two objects":         {`{}{}`, "", 400, "malformed", "after"},
 		"an array":            {`[1]`, "", 400, "malformed", "object"},

@@ -84,7 +84,9 @@ func (s *Server) hostAllowed(next echo.HandlerFunc) echo.HandlerFunc {
 		if s.hosts.allowed(c.Request()) {
 			return next(c)
 		}
-		return &handlers.HTTPError{Status: http.StatusMisdirectedRequest, Code: "host",
-			Message: "This server does not answer under that host name. Its operator allows it with --hosts (BERTH_HOSTS)."}
+		return &handlers.HTTPError{
+			Status: http.StatusMisdirectedRequest, Code: "host",
+			Message: "This server does not answer under that host name. Its operator allows it with --hosts (BERTH_HOSTS).",
+		}
 	}
 }

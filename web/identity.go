@@ -109,8 +109,10 @@ func (s *Server) identified(next echo.HandlerFunc) echo.HandlerFunc {
 		case token != "":
 			caller.Token = token
 		case r.Header.Get("Authorization") != "":
-			return &handlers.HTTPError{Status: http.StatusUnauthorized, Code: "authorization",
-				Message: "The Authorization header is not understood. Write it as: Authorization: Bearer TOKEN."}
+			return &handlers.HTTPError{
+				Status: http.StatusUnauthorized, Code: "authorization",
+				Message: "The Authorization header is not understood. Write it as: Authorization: Bearer TOKEN.",
+			}
 		default:
 			caller.Visitor = s.identity.visitor(r)
 		}

@@ -117,8 +117,10 @@ func validate(t *testing.T, router routers.Router, method, path string, a answer
 		return
 	}
 	in := &openapi3filter.RequestValidationInput{Request: req, Route: route, PathParams: params}
-	out := &openapi3filter.ResponseValidationInput{RequestValidationInput: in, Status: a.StatusCode, Header: a.Header,
-		Options: &openapi3filter.Options{IncludeResponseStatus: true}}
+	out := &openapi3filter.ResponseValidationInput{
+		RequestValidationInput: in, Status: a.StatusCode, Header: a.Header,
+		Options: &openapi3filter.Options{IncludeResponseStatus: true},
+	}
 	out.SetBodyBytes(a.body)
 	if err := openapi3filter.ValidateResponse(t.Context(), out); err != nil {
 		t.Errorf("%s %s answered %d with what the document does not say: %v", method, path, a.StatusCode, err)
@@ -160,9 +162,11 @@ func TestMetrics(t *testing.T) {
 	v.ask(t, "POST", "/api/v1/sessions", "")
 	s.SetStatus(sessions.Status{Capacity: 40, Queued: 2, PerState: map[sessions.State]int{sessions.Ready: 3}, Pool: map[string]int{"debian": 1}})
 	text := string(v.ask(t, "GET", "/metrics", "").body)
-	for _, want := range []string{`berth_sessions_created_total{environment="debian"} 1`, `berth_session_failures_total{reason="too-many-sessions"} 1`,
+	for _, want := range []string{
+		`berth_sessions_created_total{environment="debian"} 1`, `berth_session_failures_total{reason="too-many-sessions"} 1`,
 		`berth_sessions{state="ready"} 3`, "berth_session_capacity 40", "berth_queue_length 2", `berth_pool_sandboxes{environment="debian"} 1`, "berth_ready 1",
-		`berth_http_request_duration_seconds_count{code="201",method="POST",route="/api/v1/sessions"} 1`} {
+		`berth_http_request_duration_seconds_count{code="201",method="POST",route="/api/v1/sessions"} 1`,
+	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the metrics lack %s", want)
 		}

@@ -72,8 +72,10 @@ func (l *limiter) of(a netip.Addr) *bucket {
 			return b
 		}
 	}
-	b := &bucket{key: key, all: rate.NewLimiter(rate.Limit(l.rate.PerSecond), l.rate.Burst),
-		create: rate.NewLimiter(rate.Limit(l.rate.CreatePerSecond), l.rate.CreateBurst)}
+	b := &bucket{
+		key: key, all: rate.NewLimiter(rate.Limit(l.rate.PerSecond), l.rate.Burst),
+		create: rate.NewLimiter(rate.Limit(l.rate.CreatePerSecond), l.rate.CreateBurst),
+	}
 	l.byAddr[key] = l.recent.PushFront(b)
 	if l.recent.Len() > maxAddresses {
 		if old, ok := l.recent.Remove(l.recent.Back()).(*bucket); ok {
@@ -93,8 +95,10 @@ func (s *Server) limited(next echo.HandlerFunc) echo.HandlerFunc {
 		b := s.limiter.of(parseAddr(handlers.CallerOf(r).Address))
 		creates := r.Method == http.MethodPost && (r.URL.Path == "/sessions" || r.URL.Path == "/api/v1/sessions")
 		if !b.all.Allow() || creates && !b.create.Allow() {
-			return &handlers.HTTPError{Status: http.StatusTooManyRequests, Code: "rate", Retry: time.Second,
-				Message: "Too many requests from your address. Wait a second and go on."}
+			return &handlers.HTTPError{
+				Status: http.StatusTooManyRequests, Code: "rate", Retry: time.Second,
+				Message: "Too many requests from your address. Wait a second and go on.",
+			}
 		}
 		return next(c)
 	}

@@ -49,7 +49,7 @@ func readSecret(path string) (string, error) {
 	if info.Mode().Perm()&0o077 != 0 {
 		return "", fmt.Errorf("%s can be read by others (mode %o): run `chmod 600 %s`, and delete it first if somebody may have read it", path, info.Mode().Perm(), path)
 	}
-	raw, err := os.ReadFile(path) //nolint:gosec // the operator's own data directory
+	raw, err := os.ReadFile(path)
 	if err != nil {
 		return "", fmt.Errorf("read secret: %w", err)
 	}

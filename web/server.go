@@ -123,7 +123,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	err := s.shutdown(context.WithoutCancel(ctx), cancel)
-	<-failed // ErrServerClosed
+	<-failed //nolint:errcheck // it is ErrServerClosed: shutdown has been called
 	return err
 }
 

@@ -32,8 +32,10 @@ type site struct {
 func newSite(t *testing.T, change ...func(*web.Config)) *site {
 	t.Helper()
 	m := webtest.NewManager()
-	cfg := web.Config{Addr: "127.0.0.1:0", DataDir: t.TempDir(), Manager: m, Log: slog.New(slog.DiscardHandler), Version: "test",
-		Rate: web.Rate{PerSecond: 1e6, Burst: 1e6, CreatePerSecond: 1e6, CreateBurst: 1e6}}
+	cfg := web.Config{
+		Addr: "127.0.0.1:0", DataDir: t.TempDir(), Manager: m, Log: slog.New(slog.DiscardHandler), Version: "test",
+		Rate: web.Rate{PerSecond: 1e6, Burst: 1e6, CreatePerSecond: 1e6, CreateBurst: 1e6},
+	}
 	for _, f := range change {
 		f(&cfg)
 	}
@@ -84,8 +86,10 @@ func (s *site) visitor(t *testing.T) *visitor {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &visitor{site: s, Client: &http.Client{Jar: jar, Timeout: 20 * time.Second,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+	return &visitor{site: s, Client: &http.Client{
+		Jar: jar, Timeout: 20 * time.Second,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
 }
 
 type answer struct {

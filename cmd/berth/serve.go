@@ -79,7 +79,7 @@ func (c *serveCmd) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	server, err := web.New(web.Config{
+	server, err := web.New(web.Config{ //nolint:contextcheck // its metrics have the context of the request for them
 		Addr: c.Addr, DataDir: c.DataDir, Manager: manager, Log: log, Hosts: c.Hosts, TrustedProxies: proxies, Version: version(),
 	})
 	if err != nil {

@@ -116,7 +116,7 @@ func (b *bench) end(ctx context.Context, m *machine) error {
 
 func (b *bench) gone(ctx context.Context, id sessions.ID) error {
 	path := filepath.Join(b.dir, "run", string(id))
-	return poll(ctx, startTimeout, "the session "+string(id)+" is not gone", func() bool {
+	return poll(ctx, "the session "+string(id)+" is not gone", func() bool {
 		_, err := os.Stat(path)
 		return errors.Is(err, os.ErrNotExist)
 	})

@@ -27,21 +27,22 @@ func newDockerPeer(ctx context.Context, b *bench) (*dockerPeer, error) {
 	daemon, err := exec.LookPath("dockerd")
 	if err != nil {
 		note("dockerd is not installed: no comparison with docker run")
-		return nil, nil
+		return nil, nil //nolint:nilerr // said above, and no error
 	}
 	dir := filepath.Join(b.dir, "docker")
 	if err := os.Mkdir(dir, 0o711); err != nil {
 		return nil, err
 	}
 	d := &dockerPeer{host: "unix://" + filepath.Join(dir, "docker.sock"), log: &bytes.Buffer{}}
-	d.cmd = exec.Command(daemon, "--data-root", filepath.Join(dir, "data"), "--exec-root", filepath.Join(dir, "exec"),
+	d.cmd = exec.Command(daemon, //nolint:noctx // stop ends it
+		"--data-root", filepath.Join(dir, "data"), "--exec-root", filepath.Join(dir, "exec"),
 		"--pidfile", filepath.Join(dir, "pid"), "-H", d.host, "--bridge=none", "--iptables=false", "--ip6tables=false")
 	d.cmd.Stdout, d.cmd.Stderr = d.log, d.log
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := d.cmd.Start(); err != nil {
 		return nil, err
 	}
-	err = poll(ctx, startTimeout, "dockerd is not ready", func() bool { return d.docker(ctx, "version").Run() == nil })
+	err = poll(ctx, "dockerd is not ready", func() bool { return d.docker(ctx, "version").Run() == nil })
 	for _, image := range []string{"debian", "busybox"} {
 		if err == nil {
 			err = d.load(ctx, image, filepath.Join(b.runc[image].bundle, "rootfs"))

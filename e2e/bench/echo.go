@@ -42,14 +42,14 @@ func (b *bench) echo(ctx context.Context, r *report) (err error) {
 	}
 	var idle, busy samples
 	for range echoRounds {
-		if err := typist.strokes(ctx, b.options.strokes/echoRounds, &idle); err != nil {
+		if err := typist.strokes(ctx, b.strokes/echoRounds, &idle); err != nil {
 			return err
 		}
 		flood, err := b.startNeighbour(ctx, neighbour)
 		if err != nil {
 			return err
 		}
-		if err := errors.Join(typist.strokes(ctx, b.options.strokes/echoRounds, &busy), flood.stop()); err != nil {
+		if err := errors.Join(typist.strokes(ctx, b.strokes/echoRounds, &busy), flood.stop()); err != nil {
 			return err
 		}
 	}

@@ -85,7 +85,7 @@ func run(ctx context.Context, o options, args []string) (int, error) {
 
 // again runs this program in a network namespace of its own: nothing touches the machine's.
 func again() (int, error) {
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+	cmd := exec.Command("/proc/self/exe", os.Args[1:]...) //nolint:noctx // it runs as long as this one waits
 	cmd.Args[0] = os.Args[0]
 	cmd.Env = append(os.Environ(), inNamespace+"=1")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr

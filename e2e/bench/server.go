@@ -54,7 +54,8 @@ func startServer(ctx context.Context, bin, images, dir string, verbose bool) (*s
 		return nil, err
 	}
 	s := &server{dir: dir, url: "http://" + addr, log: &bytes.Buffer{}}
-	s.cmd = exec.Command(filepath.Join(bin, "berth"), "serve", "--addr", addr, "--data-dir", data, "--run-dir", filepath.Join(dir, "run"),
+	s.cmd = exec.Command( //nolint:noctx // stop ends it
+		filepath.Join(bin, "berth"), "serve", "--addr", addr, "--data-dir", data, "--run-dir", filepath.Join(dir, "run"),
 		"--environments", env, "--on-exit=end", "--memory-overcommit=1000", "--disk-overcommit=1000", "--disk-reserve=100MB", "--per-address=1000")
 	s.cmd.Stderr = s.log
 	if verbose {
@@ -85,7 +86,7 @@ func freeAddress(ctx context.Context) (string, error) {
 }
 
 func (s *server) waitReady(ctx context.Context) error {
-	return poll(ctx, startTimeout, "berth serve is not ready", func() bool {
+	return poll(ctx, "berth serve is not ready", func() bool {
 		_, ok := s.get(ctx, "/readyz")
 		return ok
 	})
@@ -94,7 +95,7 @@ func (s *server) waitReady(ctx context.Context) error {
 // waitPool waits until an environment's pool is full.
 func (s *server) waitPool(ctx context.Context, env string, n int) error {
 	want := fmt.Sprintf("berth_pool_sandboxes{environment=%q} %d\n", env, n)
-	return poll(ctx, startTimeout, "the pool is not filled", func() bool {
+	return poll(ctx, "the pool is not filled", func() bool {
 		text, ok := s.get(ctx, "/metrics")
 		return ok && strings.Contains(text, want)
 	})
@@ -128,9 +129,9 @@ func (s *server) stop() error {
 	return nil
 }
 
-// poll looks until ok says yes.
-func poll(ctx context.Context, most time.Duration, what string, ok func() bool) error {
-	ctx, cancel := context.WithTimeout(ctx, most)
+// poll looks until ok says yes, at most startTimeout.
+func poll(ctx context.Context, what string, ok func() bool) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
@@ -138,7 +139,7 @@ func poll(ctx context.Context, most time.Duration, what string, ok func() bool) 
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return fmt.Errorf("%s after %s", what, most)
+			return fmt.Errorf("%s after %s", what, startTimeout)
 		}
 	}
 	return nil

@@ -142,12 +142,12 @@ func (c *Cache) unpackLayer(ctx context.Context, s *staging, l incomingLayer) (_
 			return r, err
 		}
 	}
-	return r, c.commitLayer(s, dir, r)
+	return r, c.commitLayer(dir, r)
 }
 
 // commitLayer moves an unpacked layer into place. It is on the disk before the index says so: a layer that a power cut
 // has emptied would otherwise be trusted for ever.
-func (c *Cache) commitLayer(s *staging, dir string, r unpack.Result) error {
+func (c *Cache) commitLayer(dir string, r unpack.Result) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return err

@@ -54,7 +54,7 @@ func (c *Cache) Import(ctx context.Context, path string, o ImportOptions) (_ []I
 	if err != nil {
 		return nil, fmt.Errorf("import %s: %w", path, err)
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // opened for reading
 	found, err := readExport(f, o.Name)
 	if err != nil {
 		return nil, fmt.Errorf("import %s: %w", path, err)

@@ -277,7 +277,7 @@ func TestPullPlainHTTP(t *testing.T) {
 	cache, _ := open(t)
 	h := newHub(t)
 	h.push(t, "app", imageOf(t, []string{"good"}))
-	front := func(w http.ResponseWriter, r *http.Request) bool { return false }
+	front := func(http.ResponseWriter, *http.Request) bool { return false }
 	h.front.Store(&front)
 	private := "10.255.255.1:5000/app" // the library alone would fall back to HTTP here
 	to := redirect{h.host}

@@ -22,7 +22,7 @@ func (l *Launcher) Capacity(context.Context) (sessions.Capacity, error) {
 	}
 	return sessions.Capacity{
 		CPUs:        float64(goruntime.NumCPU()),
-		MemoryBytes: int64(host.Totalram) * int64(host.Unit),         //nolint:gosec // below 2^63
-		DiskFree:    max(0, int64(fs.Bavail)*fs.Bsize-l.DiskReserve), //nolint:gosec // below 2^63
+		MemoryBytes: int64(host.Totalram) * int64(host.Unit),         // below 2^63
+		DiskFree:    max(0, int64(fs.Bavail)*fs.Bsize-l.DiskReserve), // below 2^63
 	}, nil
 }

@@ -180,7 +180,7 @@ func (w *launch) openMounts(ctx context.Context) error {
 		{"disk", func() (*os.File, error) { return disk.Attach(ctx, w.diskPath(w.id)) }},
 		{"layers", func() (*os.File, error) { return disk.CloneTree(w.Images.LayersDir(), false, true) }},
 		{"programs", func() (*os.File, error) {
-			return disk.CloneTree(filepath.Join(w.programsDir(), w.Launcher.programs), false, true)
+			return disk.CloneTree(filepath.Join(w.programsDir(), w.programs), false, true)
 		}},
 	}
 	for _, m := range open {
@@ -297,7 +297,7 @@ func (w *launch) connect(ctx context.Context) error {
 }
 
 func (w *launch) writeState(context.Context) error {
-	w.state = state{ID: w.id, PID: w.process.pid, Slot: w.link.Slot, Cgroup: w.group, Limits: w.spec.Limits, Programs: w.Launcher.programs}
+	w.state = state{ID: w.id, PID: w.process.pid, Slot: w.link.Slot, Cgroup: w.group, Limits: w.spec.Limits, Programs: w.programs}
 	var err error
 	if w.state.BootID, w.state.StartTime, err = identify(w.process.pid); err != nil {
 		return err

@@ -102,12 +102,17 @@ func makeDir(path string, mode os.FileMode) error {
 	return errors.Join(os.MkdirAll(path, mode), os.Chmod(path, mode))
 }
 
-func (l *Launcher) disksDir() string               { return filepath.Join(l.DataDir, "sessions") }
-func (l *Launcher) diskDir(id sessions.ID) string  { return filepath.Join(l.disksDir(), string(id)) }
+func (l *Launcher) disksDir() string { return filepath.Join(l.DataDir, "sessions") }
+
+func (l *Launcher) diskDir(id sessions.ID) string { return filepath.Join(l.disksDir(), string(id)) }
+
 func (l *Launcher) diskPath(id sessions.ID) string { return filepath.Join(l.diskDir(id), "disk.img") }
-func (l *Launcher) runDir(id sessions.ID) string   { return filepath.Join(l.RunDir, string(id)) }
-func (l *Launcher) socket(id sessions.ID) string   { return filepath.Join(l.runDir(id), "sandbox.sock") }
-func (l *Launcher) logPath(id sessions.ID) string  { return filepath.Join(l.diskDir(id), "sandbox.log") }
+
+func (l *Launcher) runDir(id sessions.ID) string { return filepath.Join(l.RunDir, string(id)) }
+
+func (l *Launcher) socket(id sessions.ID) string { return filepath.Join(l.runDir(id), "sandbox.sock") }
+
+func (l *Launcher) logPath(id sessions.ID) string { return filepath.Join(l.diskDir(id), "sandbox.log") }
 
 // Find returns a sandbox that an earlier server launched and that still runs.
 func (l *Launcher) Find(ctx context.Context, id sessions.ID) (sessions.Sandbox, error) {

@@ -28,13 +28,17 @@ func RunStore(t *testing.T, fresh func(t *testing.T) sessions.Store) {
 
 // SampleRecord is a record with every field set.
 func SampleRecord(state sessions.State) sessions.Record {
-	limits := quotas.Limits{CPUs: 0.5, MemoryBytes: 1 << 30, PIDs: 512, DiskBytes: 4 << 30, DiskInodes: 1 << 18, Bandwidth: 1e8,
-		Terminals: 8, Egress: quotas.Egress{Ports: []string{"443"}, ConnectionsPerSecond: 50}}
+	limits := quotas.Limits{
+		CPUs: 0.5, MemoryBytes: 1 << 30, PIDs: 512, DiskBytes: 4 << 30, DiskInodes: 1 << 18, Bandwidth: 1e8,
+		Terminals: 8, Egress: quotas.Egress{Ports: []string{"443"}, ConnectionsPerSecond: 50},
+	}
 	at := time.Date(2026, 11, 23, 12, 0, 0, 123e6, time.UTC)
 	return sessions.Record{
-		Session: sessions.Session{ID: sessions.NewID(), Environment: "debian", State: state, Reason: sessions.Idle, Message: "a 'sentence'",
+		Session: sessions.Session{
+			ID: sessions.NewID(), Environment: "debian", State: state, Reason: sessions.Idle, Message: "a 'sentence'",
 			Limits: limits, CreatedAt: at, ReadyAt: at.Add(time.Second), ExpiresAt: at.Add(time.Hour), MaxExpiresAt: at.Add(3 * time.Hour),
-			EndedAt: at.Add(2 * time.Hour)},
+			EndedAt: at.Add(2 * time.Hour),
+		},
 		Seq: 7, Visitor: "v", Address: "2001:db8::1", Admin: true, TokenHash: []byte{0, 1, 2},
 		Spec:     sessions.Spec{Image: "debian:bookworm", Hostname: "debian", Env: []string{"A=b"}, Shell: []string{"bash"}, Limits: limits},
 		Lifetime: 45 * time.Minute, MaxLifetime: 3 * time.Hour, IdleTimeout: 15 * time.Minute,
@@ -111,8 +115,10 @@ func forgetsEnded(t *testing.T, s sessions.Store) {
 }
 
 func keepsPool(t *testing.T, s sessions.Store) {
-	w := sessions.Warm{ID: sessions.NewID(), Environment: "debian", Spec: SampleRecord(sessions.Ready).Spec,
-		CreatedAt: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
+	w := sessions.Warm{
+		ID: sessions.NewID(), Environment: "debian", Spec: SampleRecord(sessions.Ready).Spec,
+		CreatedAt: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC),
+	}
 	if err := s.SaveWarm(t.Context(), w); err != nil {
 		t.Fatalf("SaveWarm: %v", err)
 	}

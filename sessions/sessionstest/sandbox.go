@@ -29,7 +29,7 @@ type Sandbox struct {
 }
 
 func newSandbox(l *Launcher, id sessions.ID, spec sessions.Spec) *Sandbox {
-	api := http.Handler(newFiles())
+	api := newFiles()
 	if l.Handler != nil {
 		api = l.Handler(id)
 	}

@@ -17,7 +17,8 @@ func TestLauncher(t *testing.T) {
 		return sessionstest.Subject{
 			Launcher: l,
 			Spec: sessions.Spec{Image: "test", Hostname: "test", Limits: quotas.Limits{
-				CPUs: 1, MemoryBytes: 1 << 30, PIDs: 512, DiskBytes: 4 << 30, DiskInodes: 1 << 18, Terminals: 8}},
+				CPUs: 1, MemoryBytes: 1 << 30, PIDs: 512, DiskBytes: 4 << 30, DiskInodes: 1 << 18, Terminals: 8,
+			}},
 			Kill: func(_ *testing.T, id sessions.ID) { l.Crash(id, sessions.Exit{Reason: sessions.Crashed}) },
 			Remnants: func(*testing.T) []string {
 				var left []string

@@ -47,7 +47,7 @@ func Open(ctx context.Context, path string) (*DB, error) {
 
 // createPrivate makes the file so that only its owner reads it; SQLite gives its other files the same mode.
 func createPrivate(path string) error {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the operator's directory
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return fmt.Errorf("open database: %w", err)
 	}

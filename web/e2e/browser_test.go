@@ -67,7 +67,7 @@ func newBrowser(t *testing.T) context.Context {
 	if path == "" {
 		t.Skip("needs Chromium: apt-get install chromium")
 	}
-	dir, err := os.MkdirTemp("", "berth-chromium-")
+	dir, err := os.MkdirTemp("", "berth-chromium-") //nolint:usetesting // what Chromium still writes when it ends fails no test
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +128,7 @@ func until(expression string) step {
 			select {
 			case <-tick.C:
 			case <-ctx.Done():
-				return fmt.Errorf("never true: %s (%w, last: %v)", expression, ctx.Err(), err)
+				return fmt.Errorf("never true: %s (%w, last: %v)", expression, ctx.Err(), err) //nolint:errorlint // err may be nil
 			}
 		}
 	})
@@ -173,6 +173,7 @@ func keys(text string) step {
 					}
 				case kb.KeyChar:
 					continue
+				default: // released: sent as it is
 				}
 				if _, err := cdp.Call(ctx, t, input.DispatchKeyEvent, *e); err != nil {
 					return err
@@ -227,7 +228,8 @@ func look(dark bool, width, height int64) step {
 	}
 	media := chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
 		_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
+			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
+		})
 		return err
 	})
 	return chromedp.Steps(media, chromedp.EmulateViewport(width, height))

@@ -17,8 +17,10 @@ var sizes = []struct {
 	width, height int64
 	dark          bool
 }{
-	{"wide-light", 1280, 800, false}, {"wide-dark", 1280, 800, true},
-	{"phone-light", 360, 720, false}, {"phone-dark", 360, 720, true},
+	{"wide-light", 1280, 800, false},
+	{"wide-dark", 1280, 800, true},
+	{"phone-light", 360, 720, false},
+	{"phone-dark", 360, 720, true},
 }
 
 const sample = "\x1b[2J\x1b[H\x1b[1;32mroot@debian\x1b[0m:\x1b[1;34m~\x1b[0m# cat /etc/os-release\r\n" +
@@ -73,8 +75,10 @@ func (s *site) use(t *testing.T, ctx context.Context, id sessions.ID) {
 	for i := range 60 {
 		cpu += time.Duration(100+(i*37)%700) * time.Millisecond
 		sent += int64(40_000 + (i*7919)%900_000)
-		s.Publish(id, sessions.Event{Type: sessions.EventUsage, Usage: &quotas.Usage{At: at.Add(time.Duration(i) * time.Second), CPU: cpu,
-			MemoryBytes: int64(60+i*3) << 20, PIDs: int64(8 + i%5), DiskBytes: int64(180+i) << 20, ReceivedBytes: sent, SentBytes: sent / 9}})
+		s.Publish(id, sessions.Event{Type: sessions.EventUsage, Usage: &quotas.Usage{
+			At: at.Add(time.Duration(i) * time.Second), CPU: cpu,
+			MemoryBytes: int64(60+i*3) << 20, PIDs: int64(8 + i%5), DiskBytes: int64(180+i) << 20, ReceivedBytes: sent, SentBytes: sent / 9,
+		}})
 		run(t, ctx, "figures", until(fmt.Sprintf(`document.querySelectorAll(".meter")[1].title.startsWith("%d MB")`, 60+i*3)))
 	}
 }

@@ -249,8 +249,9 @@ func (m *Manager) Dial(ctx context.Context, c sessions.Credential, id sessions.I
 		return h.sandbox.Dial(ctx)
 	case sessions.Queued, sessions.Starting:
 		return nil, &sessions.Error{Err: sessions.ErrNotReady, Message: "The session is still starting. Try again in a second.", RetryAfter: time.Second}
+	default:
+		return nil, sessions.ErrEnded
 	}
-	return nil, sessions.ErrEnded
 }
 
 // Environments implements handlers.Manager.

@@ -95,8 +95,10 @@ func (t *Terminal) serve(w http.ResponseWriter, r *http.Request) {
 	if after := r.URL.Query().Get("after"); after != "" {
 		sent, _ = strconv.ParseUint(after, 10, 64)
 	}
-	hello, _ := json.Marshal(map[string]any{"type": "hello", "from": sent, "next": len(t.out), "input": t.applied[client],
-		"cols": t.cols, "rows": t.rows, "running": t.running})
+	hello, _ := json.Marshal(map[string]any{
+		"type": "hello", "from": sent, "next": len(t.out), "input": t.applied[client],
+		"cols": t.cols, "rows": t.rows, "running": t.running,
+	})
 	said := len(t.events)
 	t.mu.Unlock()
 	gone := make(chan struct{})

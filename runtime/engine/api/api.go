@@ -72,9 +72,9 @@ func (s *Server) HTTPServer() *http.Server {
 func (s *Server) recovering(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
-			switch v := recover(); {
-			case v == nil:
-			case v == http.ErrAbortHandler: //nolint:errorlint // net/http compares it so
+			switch v := recover(); v {
+			case nil:
+			case http.ErrAbortHandler: // net/http compares it so
 				panic(v)
 			default:
 				s.Log.Error("panic", "path", r.URL.Path, "panic", v, "stack", string(debug.Stack()))

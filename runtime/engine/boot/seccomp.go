@@ -103,7 +103,7 @@ func Confine() error {
 	fprog := unix.SockFprog{Len: uint16(len(prog)), Filter: &prog[0]}
 	// No no_new_privs: setuid programs (su, sudo, ping) must work. CAP_SYS_ADMIN of our own user namespace suffices.
 	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC,
-		uintptr(unsafe.Pointer(&fprog)))
+		uintptr(unsafe.Pointer(&fprog))) //nolint:gosec // seccomp(2) takes a pointer, and x/sys has no call for it
 	goruntime.KeepAlive(prog)
 	if errno != 0 {
 		return fmt.Errorf("install the system call filter: %w", errno)

@@ -20,7 +20,7 @@ func (t *Tree) WriteTar(name string, w io.Writer) error {
 	}
 	defer dir.Close()
 	tw := tar.NewWriter(w)
-	err = fs.WalkDir(dir.FS(), base, func(p string, d fs.DirEntry, err error) error {
+	err = fs.WalkDir(dir.FS(), base, func(p string, _ fs.DirEntry, err error) error {
 		if err != nil || p == "." {
 			return err
 		}
@@ -112,7 +112,7 @@ func unpack(dir *os.Root, h *tar.Header, r io.Reader) error {
 	}
 	for part := range strings.SplitSeq(h.Name, "/") {
 		if part == ".." {
-			return fmt.Errorf("%w: a name with ..", ErrArchive)
+			return fmt.Errorf(`%w: a name with ".."`, ErrArchive)
 		}
 	}
 	if parent := path.Dir(p); parent != "." {

@@ -28,6 +28,7 @@ func typeOf(m fs.FileMode) string {
 		return "pipe"
 	case fs.ModeSocket:
 		return "socket"
+	default:
+		return "device"
 	}
-	return "device"
 }

@@ -66,7 +66,7 @@ func (r *Runtime) ExecTTY(ctx context.Context, id string, p *specs.Process) (*pr
 	if err != nil {
 		return nil, nil, err
 	}
-	defer console.Close()
+	defer console.Close() //nolint:errcheck // nothing is lost with it
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return nil, nil, err

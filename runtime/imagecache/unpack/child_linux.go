@@ -167,8 +167,10 @@ func limitProcess(b Budgets) error {
 // chance to gain others by exec.
 func dropRights() error {
 	keep := uint32(0)
-	for _, c := range []uint{unix.CAP_CHOWN, unix.CAP_DAC_OVERRIDE, unix.CAP_DAC_READ_SEARCH, unix.CAP_FOWNER,
-		unix.CAP_FSETID, unix.CAP_SETFCAP, unix.CAP_MKNOD} {
+	for _, c := range []uint{
+		unix.CAP_CHOWN, unix.CAP_DAC_OVERRIDE, unix.CAP_DAC_READ_SEARCH, unix.CAP_FOWNER,
+		unix.CAP_FSETID, unix.CAP_SETFCAP, unix.CAP_MKNOD,
+	} {
 		keep |= 1 << (c % 32)
 	}
 	if err := onAllThreads(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0); err != nil {

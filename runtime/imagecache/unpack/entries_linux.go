@@ -63,8 +63,8 @@ func (w *writer) symlink(h *tar.Header, at int, name string) error {
 
 func (w *writer) fifo(h *tar.Header, at int, name string) error {
 	base := path.Base(name)
-	make := func() error { return unix.Mknodat(at, base, unix.S_IFIFO|0o600, 0) }
-	if err := w.create(at, name, make); err != nil {
+	mknod := func() error { return unix.Mknodat(at, base, unix.S_IFIFO|0o600, 0) }
+	if err := w.create(at, name, mknod); err != nil {
 		return err
 	}
 	if err := w.ownAndTime(h, at, base); err != nil {
@@ -110,16 +110,16 @@ func linkError(h *tar.Header, err error) error {
 	return &EntryError{h.Name, fmt.Sprintf("cannot link to %.200q: %v", h.Linkname, err)}
 }
 
-// create calls make, and once more after clearing the name where something has it.
-func (w *writer) create(at int, name string, make func() error) error {
-	err := make()
+// create calls try, and once more after clearing the name where something has it.
+func (w *writer) create(at int, name string, try func() error) error {
+	err := try()
 	if !errors.Is(err, unix.EEXIST) {
 		return err
 	}
 	if err := w.clear(at, name); err != nil {
 		return err
 	}
-	return make()
+	return try()
 }
 
 // whiteoutEntry turns the archive's form of a removal into overlay's: a character device 0:0 for one name (allowed in a

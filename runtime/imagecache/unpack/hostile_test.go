@@ -161,7 +161,8 @@ func TestFollowsWhatStaysInside(t *testing.T) {
 func bomb(t *testing.T, size int64, compress func(*bytes.Buffer) interface {
 	Write([]byte) (int, error)
 	Close() error
-}) []byte {
+},
+) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	z := compress(&b)

@@ -45,7 +45,7 @@ func fileSystem(f *os.File) string {
 		0x2fc12fc1:       "zfs", // not in x/sys: ZFS is out of tree
 		unix.RAMFS_MAGIC: "ramfs", unix.CIFS_SUPER_MAGIC: "cifs",
 	}
-	if name, ok := names[int64(st.Type)]; ok {
+	if name, ok := names[int64(st.Type)]; ok { //nolint:unconvert // it is an int64 on some architectures only
 		return name
 	}
 	return fmt.Sprintf("a file system of type %#x", st.Type)

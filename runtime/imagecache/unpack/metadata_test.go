@@ -25,9 +25,13 @@ func TestMetadata(t *testing.T) {
 	b := archive(t,
 		entry{Header: tar.Header{Typeflag: tar.TypeDir, Name: "./", Mode: 0o711, ModTime: old, Format: tar.FormatPAX}},
 		entry{Header: tar.Header{Typeflag: tar.TypeDir, Name: "d", Mode: 0o1777, Uid: 7, Gid: 8, ModTime: old, Format: tar.FormatPAX}},
-		entry{Header: tar.Header{Name: "d/f", Mode: 0o6751, Uid: 1000, Gid: 1001, ModTime: old, Format: tar.FormatPAX,
-			PAXRecords: map[string]string{"SCHILY.xattr.user.note": "hi", "SCHILY.xattr.user.overlay.opaque": "y",
-				"SCHILY.xattr.trusted.x": "y"}}, body: "body"},
+		entry{Header: tar.Header{
+			Name: "d/f", Mode: 0o6751, Uid: 1000, Gid: 1001, ModTime: old, Format: tar.FormatPAX,
+			PAXRecords: map[string]string{
+				"SCHILY.xattr.user.note": "hi", "SCHILY.xattr.user.overlay.opaque": "y",
+				"SCHILY.xattr.trusted.x": "y",
+			},
+		}, body: "body"},
 		hard("d/same", "d/f"),
 		entry{Header: tar.Header{Typeflag: tar.TypeSymlink, Name: "l", Linkname: "/nowhere", Uid: 5, ModTime: old, Format: tar.FormatPAX}},
 		entry{Header: tar.Header{Typeflag: tar.TypeFifo, Name: "p", Mode: 0o622}},

@@ -165,7 +165,8 @@ func TestOverlayInASandbox(t *testing.T) {
 		entry{Header: tar.Header{Name: "setuid", Mode: 0o4755, Uid: 0}},
 		entry{Header: tar.Header{Name: "owned", Mode: 0o640, Uid: 33, Gid: 65534}},
 		entry{Header: tar.Header{Name: "capable", PAXRecords: map[string]string{
-			"SCHILY.xattr.security.capability": string(caps)}}},
+			"SCHILY.xattr.security.capability": string(caps),
+		}}},
 	)
 	tree := mountInSandbox(t, lower, upper)
 	for _, name := range []string{"/gone", "/emptied/old", "/removed", "/remade/old", "/remade2/old", "/.wh..wh.plnk", "/.wh.gone"} {

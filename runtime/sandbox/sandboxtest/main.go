@@ -55,7 +55,7 @@ func exit(err error) {
 
 // again runs this program in a new network namespace.
 func again() int {
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+	cmd := exec.Command("/proc/self/exe", os.Args[1:]...) //nolint:noctx // Pdeathsig ends it
 	cmd.Args[0] = os.Args[0]
 	cmd.Env = append(os.Environ(), inNamespace+"=1")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
