@@ -87,7 +87,7 @@ func typeInto(ctx context.Context, c *Client, in io.Reader) error {
 		n, err := in.Read(buf)
 		pass, detach := keys.filter(buf[:n])
 		if c.Type(ctx, pass) != nil {
-			return nil // show returns the client's error
+			return nil //nolint:nilerr // show returns the client's error
 		}
 		switch {
 		case detach:

@@ -116,7 +116,7 @@ func (q *inputQueue) taken(n int) []*viewer {
 		s := &q.spans[0]
 		part := min(n, s.n)
 		s.n -= part
-		s.from.pending -= uint64(part) //nolint:gosec // not negative
+		s.from.pending -= uint64(part) // not negative
 		n -= part
 		if s.from.viewer != nil {
 			moved = append(moved, s.from.viewer)

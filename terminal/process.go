@@ -57,7 +57,7 @@ func pollable(f *os.File) (*os.File, error) {
 
 // SetSize tells the kernel, and so the program (SIGWINCH), the size of the PTY whose master or slave f is: ioctl_tty(2).
 func SetSize(f *os.File, size Size) error {
-	ws := unix.Winsize{Row: uint16(size.Rows), Col: uint16(size.Cols)} //nolint:gosec // both at most MaxDimension
+	ws := unix.Winsize{Row: uint16(size.Rows), Col: uint16(size.Cols)} // both at most MaxDimension
 	if err := control(f, func(fd int) error { return unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &ws) }); err != nil {
 		return fmt.Errorf("set terminal size: %w", err)
 	}

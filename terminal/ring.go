@@ -27,7 +27,7 @@ func (r *Ring) Append(p []byte) {
 		r.first = r.next
 		p = p[over:]
 	}
-	r.grow(int(r.next-r.first) + len(p)) //nolint:gosec // at most 2×limit
+	r.grow(int(r.next-r.first) + len(p)) // at most 2×limit
 	for len(p) > 0 {
 		n := copy(r.buf[r.index(r.next):], p)
 		r.next += uint64(n)

@@ -46,7 +46,7 @@ func (s *Stdin) poll() (bool, error) {
 	var ready bool
 	err := control(s.wake, func(wake int) error {
 		return control(s.file, func(fd int) error {
-			fds := []unix.PollFd{{Fd: int32(wake), Events: unix.POLLIN}, {Fd: int32(fd), Events: unix.POLLIN}} //nolint:gosec // descriptors
+			fds := []unix.PollFd{{Fd: int32(wake), Events: unix.POLLIN}, {Fd: int32(fd), Events: unix.POLLIN}} // descriptors
 			for {
 				if _, err := unix.Poll(fds, -1); err == nil {
 					ready = fds[0].Revents == 0

@@ -185,7 +185,7 @@ func do(t testing.TB, method, url string) int {
 
 func getJSON(t testing.TB, url string, v any) {
 	t.Helper()
-	answer, err := http.Get(url) //nolint:noctx // a test
+	answer, err := http.Get(url)
 	if err != nil {
 		t.Fatal(err)
 	}

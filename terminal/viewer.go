@@ -57,7 +57,7 @@ func (v *viewer) next(now time.Time, buf []byte) step {
 	if n > 0 && hold == 0 {
 		frame := appendHeader(buf, frameData, v.pos)
 		frame = frame[:headerBytes+v.t.ring.ReadAt(frame[headerBytes:headerBytes+n], v.pos)]
-		v.pos += uint64(n) //nolint:gosec // not negative
+		v.pos += uint64(n) // not negative
 		v.pace.sent(n)
 		return step{frame: frame}
 	}
@@ -109,7 +109,7 @@ func (v *viewer) sendable() (n int, grows bool) {
 	if len(v.notices) > 0 && v.notices[0].at-v.pos <= limit {
 		limit, grows = v.notices[0].at-v.pos, false
 	}
-	return int(limit), grows //nolint:gosec // at most maxOutput
+	return int(limit), grows // at most maxOutput
 }
 
 // notify wakes the writer.

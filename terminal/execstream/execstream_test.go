@@ -217,7 +217,7 @@ func TestGarbage(t *testing.T) {
 
 func post(t *testing.T, url, body string, want int) (c execstream.Collected) {
 	t.Helper()
-	answer, err := http.Post(url, "application/json", strings.NewReader(body)) //nolint:noctx // a test
+	answer, err := http.Post(url, "application/json", strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -255,7 +255,7 @@ func TestCollected(t *testing.T) {
 	req, _ := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(`{"cmd":["sleep","60"]}`))
 	done := make(chan error, 1)
 	go func() {
-		_, err := http.DefaultClient.Do(req) //nolint:bodyclose // there is none
+		_, err := http.DefaultClient.Do(req) // there is no body
 		done <- err
 	}()
 	eventually(t, func() error {

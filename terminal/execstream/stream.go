@@ -56,7 +56,7 @@ func (h *Handler) stream(ctx context.Context, conn *websocket.Conn, p Process, t
 		s.read(ctx)
 	}()
 	outputs := s.copyAll(ctx)
-	exit := s.send(ctx, outputs)
+	exit := s.send(outputs)
 	if kill() {
 		finish(conn, frame(frameResult, outcome{ExitCode: &exit.Code}), read)
 	}
@@ -110,7 +110,7 @@ func (s *stream) copy(ctx context.Context, typ byte, r io.Reader) {
 }
 
 // send writes messages to the peer until all is sent and the program has ended.
-func (s *stream) send(ctx context.Context, outputs <-chan struct{}) terminal.Exit {
+func (s *stream) send(outputs <-chan struct{}) terminal.Exit {
 	ping := time.NewTicker(pingEvery)
 	defer ping.Stop()
 	for {

@@ -23,7 +23,7 @@ func (r *Runner) Running() int { return int(r.running.Load()) }
 
 // Start is an execstream.Start. The user is ignored.
 func (r *Runner) Start(_ context.Context, req execstream.Request) (execstream.Process, error) {
-	cmd := exec.Command(req.Cmd[0], req.Cmd[1:]...) //nolint:gosec,noctx // a test's own; the Handler ends it
+	cmd := exec.Command(req.Cmd[0], req.Cmd[1:]...) //nolint:noctx // a test's own; the Handler ends it
 	cmd.Env, cmd.Dir = append(os.Environ(), req.Env...), req.Workdir
 	p := &program{cmd: cmd, runner: r}
 	start := p.onPipes
@@ -85,7 +85,7 @@ func (p *program) onPipes() error {
 	var files [6]*os.File // each pair: to read, to write
 	for i := 0; i < len(files); i += 2 {
 		var err error
-		if files[i], files[i+1], err = os.Pipe(); err != nil {
+		if files[i], files[i+1], err = os.Pipe(); err != nil { //nolint:gosec // i is even, and so is the length
 			return errors.Join(err, closeAll(files[:i]...))
 		}
 	}

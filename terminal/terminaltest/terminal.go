@@ -28,7 +28,7 @@ func Command(name string, args ...string) terminal.Start {
 // Watched is Command that stores the PID of each process that it starts.
 func Watched(pid *atomic.Int64, name string, args ...string) terminal.Start {
 	return func(_ context.Context, _ string, size terminal.Size) (terminal.Process, error) {
-		cmd := exec.Command(name, args...) //nolint:gosec,noctx // a test's own; the Terminal ends it
+		cmd := exec.Command(name, args...) //nolint:noctx // a test's own; the Terminal ends it
 		cmd.Env = append(os.Environ(), "PS1=$ ", "TERM=dumb", "HISTFILE=")
 		master, err := pty.StartWithSize(cmd, winsize(size))
 		if err != nil {
@@ -43,7 +43,7 @@ func Watched(pid *atomic.Int64, name string, args ...string) terminal.Start {
 func Shell(script string) terminal.Start { return Command("sh", "-c", script) }
 
 func winsize(s terminal.Size) *pty.Winsize {
-	return &pty.Winsize{Cols: uint16(s.Cols), Rows: uint16(s.Rows)} //nolint:gosec // at most terminal.MaxDimension
+	return &pty.Winsize{Cols: uint16(s.Cols), Rows: uint16(s.Rows)} // at most terminal.MaxDimension
 }
 
 // PTY is the master.
