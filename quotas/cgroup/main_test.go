@@ -139,7 +139,7 @@ func inside(mode string) int {
 		err = subtree()
 	case "block":
 		fmt.Println("blocked")
-		select {}
+		block()
 	}
 	if err != nil {
 		fmt.Println(err)
@@ -280,5 +280,13 @@ func subtree() error {
 		return err
 	}
 	fmt.Println("ready")
-	select {}
+	block()
+	return nil
+}
+
+// block waits to be killed. Without cgo Go ends a program whose goroutines all wait for each other.
+func block() {
+	for {
+		_ = unix.Pause()
+	}
 }
