@@ -18,6 +18,7 @@ import (
 
 	"berth/quotas"
 	"berth/quotas/cgroup"
+	"berth/runtime/chroot"
 )
 
 // The test binary runs itself again as the process inside the group; the variable says what it does there.
@@ -289,4 +290,12 @@ func block() {
 	for {
 		_ = unix.Pause()
 	}
+}
+
+// leaveChroot lets a test on a machine that is only a chroot start processes with a user namespace.
+func leaveChroot() error {
+	if chroot.Inside() {
+		return chroot.Leave()
+	}
+	return nil
 }
