@@ -38,7 +38,7 @@ func (c *serveCmd) openHost(ctx context.Context, log *slog.Logger) (h *host, err
 	}
 	runc, err := doctor.FindRunc(c.Runc)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("no runc, next to berth or in PATH (make build makes bin/runc; --runc names another): %w", err)
 	}
 	if err := doctor.Musts(ctx, doctor.Config{DataDir: c.DataDir, Runc: runc}); err != nil {
 		return nil, err
