@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# install-deps.sh serve|test…: installs the Debian/Ubuntu packages that building, serving and testing Berth need, and
+# install-deps.sh serve|test|vm…: installs the Debian/Ubuntu packages that building, serving and testing Berth need, and
 # only those that are missing. It says what it does; where all is there it says and does nothing.
 set -euo pipefail
 
@@ -17,7 +17,8 @@ want() {
 for what in "$@"; do
   case $what in
     serve)
-      want gcc gcc libc6-dev                              # runc is C in part
+      want pkg-config pkg-config                          # finds libseccomp
+      want gcc gcc                                        # runc is C in part
       want /usr/include/stdio.h libc6-dev
       want /usr/include/seccomp.h libseccomp-dev          # its system call filter
       want mkfs.ext4 e2fsprogs                            # session disks
@@ -26,8 +27,14 @@ for what in "$@"; do
       want chromium chromium                              # the browser tests
       want nsenter util-linux
       ;;
+    vm)
+      want mmdebstrap mmdebstrap                          # the virtual machine of make test-vm: its disk
+      want /usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring
+      want qemu-system-x86_64 qemu-system-x86
+      want mkfs.ext4 e2fsprogs
+      ;;
     *)
-      echo "install-deps.sh: unknown: $what (serve, test)" >&2
+      echo "install-deps.sh: unknown: $what (serve, test, vm)" >&2
       exit 2
       ;;
   esac

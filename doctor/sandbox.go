@@ -15,6 +15,7 @@ import (
 
 	"berth/quotas"
 	"berth/quotas/disk"
+	"berth/runtime/chroot"
 )
 
 // probeUID is the first uid of the probe's user namespace: beyond those of sandboxes and of people.
@@ -94,7 +95,7 @@ func runProbe(ctx context.Context, c Config, mnt, tree *os.File) (part int, err 
 			unix.CLONE_NEWUTS | unix.CLONE_NEWCGROUP,
 		UidMappings: ids, GidMappings: ids, GidMappingsEnableSetgroups: true, Credential: &syscall.Credential{},
 	}
-	if err := cmd.Start(); err != nil {
+	if err := chroot.Thread(cmd.Start); err != nil {
 		return 1, fmt.Errorf("user namespace: %w", err)
 	}
 	err = idmap(cmd.Process.Pid, mnt, tree)

@@ -14,7 +14,7 @@ func (m *Manager) current(w Warm) bool {
 	if !ok || env.Pool == 0 {
 		return false
 	}
-	now, err1 := json.Marshal(env.spec()) // as it is kept: there an empty list and none are the same
+	now, err1 := json.Marshal(m.spec(env)) // as it is kept: there an empty list and none are the same
 	then, err2 := json.Marshal(w.Spec)
 	return err1 == nil && err2 == nil && bytes.Equal(now, then)
 }

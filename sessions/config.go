@@ -32,6 +32,10 @@ type Config struct {
 	Limits       Admission
 	Log          *slog.Logger // nil: slog.Default()
 
+	// Build names the program that sandboxes run. Warm ones of another build are not handed out: a visitor who comes
+	// after an upgrade gets what it brought.
+	Build string
+
 	LaunchTimeout time.Duration // of one launch; 0: 60 s
 	CloseTimeout  time.Duration // of one attempt to close a sandbox; 0: 30 s
 	// WallClock is the time of day; nil: time.Now. Durations never come from it, only the times that are told and

@@ -32,7 +32,7 @@ func (m *Manager) Create(ctx context.Context, req Request) (Created, error) {
 	token, hash := newToken()
 	r := Record{
 		Session: Session{ID: NewID(), Environment: env.Name, State: Queued, Limits: env.Limits},
-		Visitor: req.Visitor, Address: req.Address, Admin: req.Admin, TokenHash: hash, Spec: env.spec(),
+		Visitor: req.Visitor, Address: req.Address, Admin: req.Admin, TokenHash: hash, Spec: m.spec(env),
 		Lifetime: lifetime, MaxLifetime: env.MaxLifetime, IdleTimeout: env.IdleTimeout,
 	}
 	h, w, err := m.admit(r)

@@ -13,8 +13,8 @@ var (
 )
 
 // spec is what a sandbox of the environment is made from.
-func (e Environment) spec() Spec {
-	return Spec{Image: e.Image, Hostname: e.Hostname, Env: e.Env, Shell: e.Shell, Limits: e.Limits}
+func (m *Manager) spec(e Environment) Spec {
+	return Spec{Image: e.Image, Hostname: e.Hostname, Env: e.Env, Shell: e.Shell, Limits: e.Limits, Build: m.cfg.Build}
 }
 
 // Validate reports the first thing that cannot work, by its name.

@@ -20,7 +20,7 @@ func TestDeployedEnvironments(t *testing.T) {
 	if len(list) != 2 || list[0].Name != "debian" || list[1].Name != "busybox" || list[1].Hostname != "busybox" {
 		t.Fatalf("environments: %+v", list)
 	}
-	want := quotas.Limits{CPUs: 1, MemoryBytes: 1e9, PIDs: 512, DiskBytes: 4e9, DiskInodes: 262144, Bandwidth: 1e8, Terminals: 8,
+	want := quotas.Limits{CPUs: 1, MemoryBytes: 1 << 30, PIDs: 512, DiskBytes: 4 << 30, DiskInodes: 262144, Bandwidth: 1e8, Terminals: 8,
 		Egress: quotas.Egress{Ports: []string{}, ConnectionsPerSecond: 50}}
 	for _, e := range list {
 		if !reflect.DeepEqual(e.Limits, want) {

@@ -39,6 +39,7 @@ type Spec struct {
 	Env      []string      `json:"env,omitempty"`
 	Shell    []string      `json:"shell,omitempty"` // what a terminal starts; empty: bash where the image has it, else sh
 	Limits   quotas.Limits `json:"limits"`
+	Build    string        `json:"build,omitempty"` // of the server that asked: Config.Build
 }
 
 // Capacity is what the host has for sandboxes.

@@ -40,7 +40,7 @@ func (n *noticer) look(u quotas.Usage, now time.Time) []Notice {
 	}
 	if u.PIDsRefused > n.told.PIDsRefused && n.due("pids", now, noticeEvery) {
 		n.told.PIDsRefused = u.PIDsRefused
-		add("pids", "processes: the limit of %d was reached and new ones are refused. End some (`pkill`, or close a terminal).", n.limits.PIDs)
+		add("pids", "processes: the limit of %d was reached and new ones are refused. End some, or all of them.", n.limits.PIDs)
 	}
 	if n.short("disk", u.DiskFree, n.limits.DiskBytes, now) {
 		add("disk", "disk: %s of %s are left. Delete files that you do not need.", sizeInWords(max(u.DiskFree, 0)), sizeInWords(n.limits.DiskBytes))

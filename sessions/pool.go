@@ -63,7 +63,7 @@ func (w *warm) run() {
 // launch makes the sandbox; where it fails nothing is left.
 func (w *warm) launch() bool {
 	m := w.m
-	spec := w.pool.env.spec()
+	spec := m.spec(w.pool.env)
 	sandbox, err := m.launch(w.ctx, w.id, spec)
 	if err != nil {
 		m.warmFailed(w, fmt.Errorf("launch sandbox %s: %w", w.id, err))

@@ -49,7 +49,7 @@ func TestOpenAPINamesEveryRoute(t *testing.T) {
 		path := name.ReplaceAllString(r.Path, "{$1}")
 		path = strings.Replace(strings.Replace(path, "terminals/*", "terminals/{name}", 1), "files/*", "files/{path}", 1)
 		routes[r.Method+" "+path] = true
-		proxied := strings.Contains(path, "/terminals") || strings.Contains(path, "/exec") || strings.Contains(path, "/files")
+		proxied := strings.Contains(path, "/terminals") || strings.Contains(path, "/exec") || strings.Contains(path, "/processes") || strings.Contains(path, "/files")
 		if !strings.HasPrefix(path, "/api/") || r.Method == http.MethodHead {
 			continue
 		}

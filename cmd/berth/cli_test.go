@@ -95,8 +95,8 @@ func TestRunWithACommand(t *testing.T) {
 			t.Errorf("stderr does not tell once %q: %s", want, r.errors)
 		}
 	}
-	if len(s.endedSessions()) != 1 || s.created[0] != "debian 20s" {
-		t.Fatalf("created %q, ended %v", s.created, s.endedSessions())
+	if len(s.endedSessions()) != 1 || s.requests()[0] != "debian 20s" {
+		t.Fatalf("created %q, ended %v", s.requests(), s.endedSessions())
 	}
 	// Without an environment, as a visitor, without input; and with no -- at all.
 	if r = s.finish(s.command("", "run", "--", "echo", "-n", "--", "x"), ""); r.code != 0 || r.out != "-- x" {
@@ -105,8 +105,8 @@ func TestRunWithACommand(t *testing.T) {
 	if r = s.run("", "run", "debian", "echo", "-n", "y"); r.code != 0 || r.out != "y" {
 		t.Fatalf("got %+v", r)
 	}
-	if s.created[1] != " " || len(s.endedSessions()) != 3 {
-		t.Fatalf("created %q, ended %v", s.created, s.endedSessions())
+	if s.requests()[1] != " " || len(s.endedSessions()) != 3 {
+		t.Fatalf("created %q, ended %v", s.requests(), s.endedSessions())
 	}
 }
 
@@ -317,5 +317,19 @@ func TestRunACommandOnATerminal(t *testing.T) {
 	d.press("6\r")
 	if code := d.leave(); code != 6 || len(s.endedSessions()) != 1 {
 		t.Fatalf("exit status %d, ended %v", code, s.endedSessions())
+	}
+}
+
+func TestSessionThatEndsSaysWhy(t *testing.T) {
+	s := newServer(t)
+	id := s.addReady()
+	attached, ran := s.sit("attach", string(id)), s.sit("exec", "-t", string(id), "--", "sh", "-c", "echo up; sleep 60")
+	attached.see("$ ")
+	ran.see("up")
+	s.expire(id)
+	for _, d := range []*desk{attached, ran} {
+		if code := d.leave(); code != 1 || !strings.Contains(d.seen, "The session's time was up.") {
+			t.Errorf("exit status %d, screen %q", code, d.seen)
+		}
 	}
 }

@@ -55,7 +55,7 @@ func (c *serveCmd) openHost(ctx context.Context, log *slog.Logger) (h *host, err
 	if err := h.openKernel(ctx, c, log); err != nil {
 		return h, err
 	}
-	return h, h.openLauncher(c, runc, log)
+	return h, h.openLauncher(ctx, c, runc, log)
 }
 
 func (h *host) openData(ctx context.Context, c *serveCmd) error {
@@ -99,7 +99,7 @@ func (h *host) openKernel(ctx context.Context, c *serveCmd, log *slog.Logger) er
 	return err
 }
 
-func (h *host) openLauncher(c *serveCmd, runc string, log *slog.Logger) error {
+func (h *host) openLauncher(ctx context.Context, c *serveCmd, runc string, log *slog.Logger) error {
 	images, err := imagecache.Open(filepath.Join(c.DataDir, "images"))
 	if err != nil {
 		return err
@@ -108,7 +108,7 @@ func (h *host) openLauncher(c *serveCmd, runc string, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	h.launcher, err = sandbox.New(sandbox.Config{
+	h.launcher, err = sandbox.New(ctx, sandbox.Config{
 		Instance: instanceName(c.RunDir),
 		DataDir:  c.DataDir, RunDir: c.RunDir, Runc: runc, DockerInit: init, Images: images, Cgroups: h.cgroups,
 		Network: h.network, Names: h.names, DiskReserve: int64(c.DiskReserve), Log: log,

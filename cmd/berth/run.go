@@ -16,7 +16,7 @@ import (
 // runCommand is `berth run`.
 type runCommand struct {
 	remote
-	Lifetime    time.Duration `env:"-" help:"How long the session lives, e.g. 20s or 45m; default: the environment's own."`
+	Lifetime    time.Duration `help:"How long the session lives, e.g. 20s or 45m; default: the environment's own."`
 	Environment string        `arg:"" optional:"" name:"env" help:"What the session starts from; default: the server's first environment."`
 	Cmd         []string      `arg:"" optional:"" passthrough:"" help:"Command to run, best after --; default: a shell to work in."`
 }

@@ -64,13 +64,17 @@ func (c *serveCmd) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	build, err := ownHash()
+	if err != nil {
+		return err
+	}
 	host, err := c.openHost(ctx, log)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, host.close()) }()
 	manager, err := sessions.New(sessions.Config{
-		Launcher: host.launcher, Store: host.store, Environments: environments, Limits: c.admission(), Log: log,
+		Launcher: host.launcher, Store: host.store, Environments: environments, Limits: c.admission(), Log: log, Build: build,
 	})
 	if err != nil {
 		return err

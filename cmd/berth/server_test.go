@@ -52,7 +52,14 @@ func newServer(t *testing.T, script ...sessions.Session) *server {
 	mux.HandleFunc("GET /api/v1/sessions/{id}", s.own(s.get))
 	mux.HandleFunc("DELETE /api/v1/sessions/{id}", s.own(s.end))
 	mux.HandleFunc("GET /api/v1/sessions/{id}/events", s.own(s.events))
-	mux.HandleFunc("/api/v1/sessions/{id}/", s.own(func(w http.ResponseWriter, r *http.Request, _ sessions.ID) {
+	mux.HandleFunc("/api/v1/sessions/{id}/", s.own(func(w http.ResponseWriter, r *http.Request, id sessions.ID) {
+		s.mu.Lock()
+		state, message := s.sessions[id].State, s.sessions[id].Message
+		s.mu.Unlock()
+		if state == sessions.Ended {
+			s.problem(w, http.StatusGone, message)
+			return
+		}
 		r.URL.Path = "/v1/" + strings.SplitN(r.URL.Path, "/", 6)[5]
 		inner.ServeHTTP(w, r)
 	}))
@@ -153,11 +160,11 @@ func (s *server) end(w http.ResponseWriter, _ *http.Request, id sessions.ID) {
 func (s *server) events(w http.ResponseWriter, r *http.Request, id sessions.ID) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	for i, step := range s.script {
-		s.mu.Lock()
-		c := s.sessions[id]
-		c.State, c.QueuePosition, c.Reason, c.Message = step.State, step.QueuePosition, step.Reason, step.Message
-		text, err := json.Marshal(sessions.Event{Type: sessions.EventSession, Session: &c.Session})
-		s.mu.Unlock()
+		now, found := s.advance(id, step)
+		if !found {
+			return // ended while it was listened to
+		}
+		text, err := json.Marshal(sessions.Event{Type: sessions.EventSession, Session: &now})
 		if err != nil {
 			s.t.Error(err)
 		}
@@ -167,10 +174,45 @@ func (s *server) events(w http.ResponseWriter, r *http.Request, id sessions.ID) 
 	<-r.Context().Done()
 }
 
+// advance takes a session to a step of the script.
+func (s *server) advance(id sessions.ID, step sessions.Session) (sessions.Session, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.sessions[id]
+	if c == nil {
+		return sessions.Session{}, false
+	}
+	c.State, c.QueuePosition, c.Reason, c.Message = step.State, step.QueuePosition, step.Reason, step.Message
+	return c.Session, true
+}
+
 func (s *server) endedSessions() []sessions.ID {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]sessions.ID(nil), s.ended...)
+}
+
+// expire ends a session as its clock does: programs die, connections break.
+func (s *server) expire(id sessions.ID) {
+	s.mu.Lock()
+	c := s.sessions[id]
+	c.State, c.Reason, c.Message = sessions.Ended, sessions.Expired, "The session's time was up."
+	s.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := s.terms.Close(ctx); err != nil {
+		s.t.Error(err)
+	}
+	if err := s.execs.Close(ctx); err != nil {
+		s.t.Error(err)
+	}
+}
+
+// requests are the bodies of the creations.
+func (s *server) requests() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]string(nil), s.created...)
 }
 
 // addReady makes a session that is ready.

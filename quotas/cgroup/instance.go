@@ -113,6 +113,10 @@ func (in *Instance) prepare() error {
 	return nil
 }
 
+// handOnTries bounds prepareV2. systemd takes controllers that no unit of its own wants away from the children of the root;
+// it can do so only until a grandchild has them, so the second try is the last that matters.
+const handOnTries = 5
+
 // prepareV2 makes every level hand the controllers on, from the highest that is ours to write.
 func (in *Instance) prepareV2() error {
 	if in.host.split {
@@ -121,6 +125,20 @@ func (in *Instance) prepareV2() error {
 		}
 	}
 	dir := in.dirs()[0].Path
+	var err error
+	for range handOnTries {
+		if err = in.handOn(dir); err != nil && !errors.Is(err, unix.ENOENT) { // ENOENT: taken away between two writes
+			return err
+		}
+		if err == nil && hasAll(readFields(filepath.Join(dir, "cgroup.subtree_control")), Needed) {
+			return nil
+		}
+	}
+	return errors.Join(fmt.Errorf("%s does not get the controllers %s: something takes them away again", dir,
+		strings.Join(Needed, ", ")), err)
+}
+
+func (in *Instance) handOn(dir string) error {
 	rel, err := filepath.Rel(in.host.top, dir)
 	if err != nil {
 		return fmt.Errorf("control group %s: %w", dir, err)

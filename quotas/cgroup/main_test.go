@@ -18,6 +18,7 @@ import (
 
 	"berth/quotas"
 	"berth/quotas/cgroup"
+	"berth/runtime/chroot"
 )
 
 // The test binary runs itself again as the process inside the group; the variable says what it does there.
@@ -139,7 +140,7 @@ func inside(mode string) int {
 		err = subtree()
 	case "block":
 		fmt.Println("blocked")
-		select {}
+		block()
 	}
 	if err != nil {
 		fmt.Println(err)
@@ -280,5 +281,21 @@ func subtree() error {
 		return err
 	}
 	fmt.Println("ready")
-	select {}
+	block()
+	return nil
+}
+
+// block waits to be killed. Without cgo Go ends a program whose goroutines all wait for each other.
+func block() {
+	for {
+		_ = unix.Pause()
+	}
+}
+
+// leaveChroot lets a test on a machine that is only a chroot start processes with a user namespace.
+func leaveChroot() error {
+	if chroot.Inside() {
+		return chroot.Leave()
+	}
+	return nil
 }

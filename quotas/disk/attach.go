@@ -45,8 +45,8 @@ func attachLoop(ctx context.Context, image string) (*os.File, error) {
 	}
 	defer control.Close()
 	for range loopTries {
-		loop, err := tryLoop(control, backing)
-		if err == nil {
+		var loop *os.File
+		if loop, err = tryLoop(control, backing); err == nil {
 			return loop, nil
 		}
 		if !errors.Is(err, unix.EBUSY) && !errors.Is(err, unix.ENXIO) && !errors.Is(err, os.ErrNotExist) {
@@ -60,7 +60,7 @@ func attachLoop(ctx context.Context, image string) (*os.File, error) {
 		case <-timer.C:
 		}
 	}
-	return nil, fmt.Errorf("no free loop device in %d tries", loopTries)
+	return nil, fmt.Errorf("no free loop device in %d tries: %w", loopTries, err)
 }
 
 func tryLoop(control, backing *os.File) (*os.File, error) {
@@ -90,7 +90,7 @@ func mountLoop(device string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ext4: %w", err)
 	}
-	defer unix.Close(fs)
+	defer func() { _ = unix.Close(fs) }()
 	if err := unix.FsconfigSetString(fs, "source", device); err != nil {
 		return nil, fmt.Errorf("mount option source: %w", err)
 	}

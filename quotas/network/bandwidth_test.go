@@ -1,6 +1,7 @@
 package network_test
 
 import (
+	"errors"
 	"io"
 	"net"
 	"sync"
@@ -44,7 +45,7 @@ func connect(t *testing.T, w *world, s *sandbox) (inside, outside net.Conn) {
 	var err error
 	w.run(func() { l, err = net.Listen("tcp4", "9.9.9.9:443") })
 	must(t, err)
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	s.run(func() { inside, err = net.DialTimeout("tcp4", "9.9.9.9:443", 5*time.Second) })
 	must(t, err)
 	outside, err = l.Accept()
@@ -73,7 +74,7 @@ func flow(t *testing.T, from, to net.Conn) float64 {
 	must(t, to.SetReadDeadline(start.Add(settle+measure+10*time.Second)))
 	for elapsed < measure {
 		k, err := to.Read(b)
-		if err != nil && err != io.EOF {
+		if err != nil && !errors.Is(err, io.EOF) {
 			t.Fatal(err)
 		}
 		switch {

@@ -52,7 +52,7 @@ func ifname(name string) []byte {
 func dispatch(key expr.MetaKey, m *nftables.Set) []expr.Any {
 	return []expr.Any{
 		&expr.Meta{Key: key, Register: 1},
-		&expr.Lookup{SourceRegister: 1, SetName: m.Name, SetID: m.ID, DestRegister: 0, IsDestRegSet: true},
+		&expr.Lookup{SourceRegister: 1, SetName: m.Name, DestRegister: 0, IsDestRegSet: true},
 	}
 }
 
@@ -81,7 +81,7 @@ func isAddress(offset uint32, address []byte, yes bool) []expr.Any {
 func inSet(offset uint32, s *nftables.Set, invert bool) []expr.Any {
 	return []expr.Any{
 		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: 4},
-		&expr.Lookup{SourceRegister: 1, SetName: s.Name, SetID: s.ID, Invert: invert},
+		&expr.Lookup{SourceRegister: 1, SetName: s.Name, Invert: invert},
 	}
 }
 

@@ -2,6 +2,7 @@ package network
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"net/netip"
@@ -13,6 +14,9 @@ import (
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
 )
+
+// errNoRules says that a sandbox's rules are not in the table.
+var errNoRules = errors.New("no rules")
 
 // firewall is the instance's table "inet berth_INSTANCE". Its base chains find a sandbox's own chains by the name of the
 // interface in a map, so that a packet costs the same with one sandbox and with a thousand.
@@ -27,10 +31,10 @@ type firewall struct {
 	to       *nftables.Set // interface → to_N
 	sources  *nftables.Set // addresses of sandboxes, to be masqueraded
 	reserved *nftables.Set // networks that are never reached
+	never    []span        // what reserved holds
 }
 
-// openFirewall makes what all sandboxes share. Base chains are filled anew, so that a new version's rules hold at once;
-// chains of sandboxes stay as they are. All in one transaction.
+// openFirewall makes what all sandboxes share; chains of sandboxes that live stay as they are.
 func openFirewall(instance string, deny []netip.Prefix) (*firewall, error) {
 	never, err := spans(append(neverReached(), deny...))
 	if err != nil {
@@ -44,31 +48,38 @@ func openFirewall(instance string, deny []netip.Prefix) (*firewall, error) {
 		}
 	}
 	fw := &firewall{
-		table: t, from: verdicts("from"), local: verdicts("local"), to: verdicts("to"),
+		table: t, never: never, from: verdicts("from"), local: verdicts("local"), to: verdicts("to"),
 		sources:  &nftables.Set{Table: t, Name: "sources", KeyType: nftables.TypeIPAddr},
 		reserved: &nftables.Set{Table: t, Name: setName(never), KeyType: nftables.TypeIPAddr, Interval: true},
 	}
+	return fw, fw.prepare()
+}
+
+// prepare makes the table, the sets and the base chains, in one transaction. Base chains are filled anew, so that a new
+// version's rules hold at once.
+func (fw *firewall) prepare() error {
 	c, err := nftables.New()
 	if err != nil {
-		return nil, fmt.Errorf("nftables: %w", err)
+		return fmt.Errorf("nftables: %w", err)
 	}
-	c.AddTable(t)
-	for _, s := range []*nftables.Set{fw.from, fw.local, fw.to, fw.sources} {
-		if err := c.AddSet(s, nil); err != nil {
-			return nil, fmt.Errorf("nftables: set %s: %w", s.Name, err)
+	c.AddTable(fw.table)
+	for _, s := range []nftables.Set{*fw.from, *fw.local, *fw.to, *fw.sources} { // copies: AddSet writes to its set
+		if err := c.AddSet(&s, nil); err != nil {
+			return fmt.Errorf("nftables: set %s: %w", s.Name, err)
 		}
 	}
 	// The set's name says what is in it: one that is there already is right, and rules of older sandboxes keep theirs.
-	if _, err := c.GetSetByName(t, fw.reserved.Name); err != nil {
-		if err := c.AddSet(fw.reserved, elements(never)); err != nil {
-			return nil, fmt.Errorf("nftables: set %s: %w", fw.reserved.Name, err)
+	if _, err := c.GetSetByName(fw.table, fw.reserved.Name); err != nil {
+		reserved := *fw.reserved
+		if err := c.AddSet(&reserved, elements(fw.never)); err != nil {
+			return fmt.Errorf("nftables: set %s: %w", fw.reserved.Name, err)
 		}
 	}
 	fw.base(c)
 	if err := c.Flush(); err != nil {
-		return nil, fmt.Errorf("nftables: make table %s (is nf_tables in this kernel? modprobe nf_tables): %w", t.Name, err)
+		return fmt.Errorf("nftables: make table %s (is nf_tables in this kernel? modprobe nf_tables): %w", fw.table.Name, err)
 	}
-	return fw, nil
+	return nil
 }
 
 // base fills the chains that the kernel calls.
@@ -105,7 +116,7 @@ func (fw *firewall) drop() error {
 	return nil
 }
 
-// denied reads the counter of a sandbox's dropped packets; 0 where there is none.
+// denied reads the counter of a sandbox's dropped packets; errNoRules where there is none.
 func (fw *firewall) denied(slot int) (int64, error) {
 	c, err := nftables.New()
 	if err != nil {
@@ -113,7 +124,7 @@ func (fw *firewall) denied(slot int) (int64, error) {
 	}
 	obj, err := c.GetObject(&nftables.CounterObj{Table: fw.table, Name: counterOf(slot)})
 	if err != nil && strings.HasSuffix(err.Error(), unix.ENOENT.Error()) { // the library flattens the error to text
-		return 0, nil
+		return 0, errNoRules
 	} else if err != nil {
 		return 0, fmt.Errorf("nftables: counter: %w", err)
 	}

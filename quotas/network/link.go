@@ -88,6 +88,31 @@ func (l *Link) Attach(ctx context.Context, netns *os.File, limits quotas.Limits)
 	return nil
 }
 
+// Enforce puts the rules in force again where they are gone, and reports whether it had to. Others can take them away: a
+// reload of the host's own firewall often begins with "flush ruleset", and would leave the host itself open to sandboxes.
+// It is cheap where the rules are in place: call it every few seconds.
+func (l *Link) Enforce(ctx context.Context, limits quotas.Limits) (restored bool, err error) {
+	if err := ctx.Err(); err != nil {
+		return false, err
+	}
+	_, err = l.host.fw.denied(l.Slot)
+	if !errors.Is(err, errNoRules) {
+		return false, err
+	}
+	rules, err := l.rules(limits)
+	if err == nil {
+		err = l.host.fw.prepare()
+	}
+	if err == nil {
+		err = l.host.fw.install(rules)
+	}
+	if err != nil {
+		return false, fmt.Errorf("network of %s: rules are gone and cannot be restored: %w", l.ID, err)
+	}
+	l.host.log.Warn("rules of a sandbox were gone (flush ruleset?) and are in force again", "sandbox", l.ID)
+	return true, nil
+}
+
 // Remove takes the interfaces, the rules and last the slot back. It is idempotent. Call it when the sandbox's processes
 // are gone: the next sandbox with this slot has the same uids.
 func (l *Link) Remove(ctx context.Context) error {
@@ -160,7 +185,7 @@ func (l *Link) Traffic() (Traffic, error) {
 		}
 	}
 	t.Denied, err = l.host.fw.denied(l.Slot)
-	if err != nil {
+	if ignore(err, errNoRules) != nil {
 		return t, fmt.Errorf("network of %s: %w", l.ID, err)
 	}
 	return t, nil

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/nftables"
+
 	"berth/quotas"
 	"berth/quotas/network"
 
@@ -90,7 +92,7 @@ func (s *sandbox) ping(t testing.TB, address string) {
 	s.run(func() {
 		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_ICMP)
 		must(t, err)
-		defer unix.Close(fd)
+		defer func() { _ = unix.Close(fd) }()
 		a := netip.MustParseAddr(address).As4()
 		_ = unix.Sendto(fd, []byte{8, 0, 0xf7, 0xfe, 0, 1, 0, 0}, 0, &unix.SockaddrInet4{Addr: a})
 	})
@@ -119,7 +121,7 @@ func (s *sandbox) sendFrom(t testing.TB, source string) {
 	s.run(func() {
 		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_RAW)
 		must(t, err)
-		defer unix.Close(fd)
+		defer func() { _ = unix.Close(fd) }()
 		b := make([]byte, 28) // IPv4 with UDP to port 53, no checksum
 		b[0], b[3], b[8], b[9] = 0x45, 28, 64, unix.IPPROTO_UDP
 		copy(b[12:], ip(source))
@@ -134,7 +136,7 @@ func TestTheHostItselfIsOutOfReach(t *testing.T) {
 	s := newSandbox(t, openHost(t, "a", t.TempDir()), "one", quotas.Limits{})
 	l, err := net.Listen("tcp4", "0.0.0.0:8080")
 	must(t, err)
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	for _, a := range []string{hostPublic, s.Gateway.String()} {
 		if _, err := s.ask(a + ":8080"); err == nil {
 			t.Errorf("%s:8080 of the host answered", a)
@@ -143,7 +145,7 @@ func TestTheHostItselfIsOutOfReach(t *testing.T) {
 	// The forwarder of DNS on the gateway is the one thing of the host that answers.
 	dns, err := net.Listen("tcp4", s.Gateway.String()+":53")
 	must(t, err)
-	defer dns.Close()
+	defer func() { _ = dns.Close() }()
 	s.send(t, "tcp", s.Gateway.String()+":53")
 	must(t, dns.(*net.TCPListener).SetDeadline(time.Now().Add(5*time.Second)))
 	c, err := dns.Accept()
@@ -167,7 +169,7 @@ func TestNobodyComesInFromOutside(t *testing.T) {
 		l, err = net.Listen("tcp4", ":8080")
 		must(t, err)
 	})
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	quiet, err := s.Traffic()
 	must(t, err)
 	if _, err := w.ask(s.Address.String() + ":8080"); err == nil {
@@ -189,5 +191,34 @@ func TestNewConnectionsAreLimited(t *testing.T) {
 	most := 10 + 1 + int(10*time.Since(start).Seconds()+1)
 	if n := len(w.packets()); n == 0 || n > most {
 		t.Errorf("%d of 200 connections got out, want 1 to %d", n, most)
+	}
+}
+
+// A reload of the host's own firewall takes all rules away.
+func TestFlushedRulesComeBack(t *testing.T) {
+	w := newWorld(t)
+	w.echo(t, "9.9.9.9:443")
+	h := openHost(t, "a", t.TempDir())
+	s, neighbour := newSandbox(t, h, "one", quotas.Limits{}), newSandbox(t, h, "two", quotas.Limits{})
+	if restored, err := s.Enforce(t.Context(), quotas.Limits{}); err != nil || restored {
+		t.Errorf("with rules in place: %v, %v", restored, err)
+	}
+	c, err := nftables.New()
+	must(t, err)
+	c.FlushRuleset()
+	must(t, c.Flush())
+	for _, x := range []*sandbox{s, neighbour} {
+		if restored, err := x.Enforce(t.Context(), quotas.Limits{}); err != nil || !restored {
+			t.Errorf("without rules: %v, %v", restored, err)
+		}
+		if _, err := x.ask("9.9.9.9:443"); err != nil {
+			t.Errorf("afterwards: %v", err)
+		}
+		if _, err := x.ask("10.1.2.3:443"); err == nil {
+			t.Error("afterwards the policy does not hold")
+		}
+		if traffic, err := x.Traffic(); err != nil || traffic.Denied == 0 {
+			t.Errorf("afterwards: %+v, %v", traffic, err)
+		}
 	}
 }

@@ -3,43 +3,64 @@
 package chroot
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	goruntime "runtime"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
 
-// Inside reports whether this process runs in a chroot: its root is not that of the first process.
-func Inside() bool {
-	var own, first unix.Stat_t
-	if unix.Stat("/", &own) != nil || unix.Stat("/proc/1/root/.", &first) != nil {
-		return false
-	}
-	return own.Dev != first.Dev || own.Ino != first.Ino
-}
+// Inside reports whether this process runs in a chroot: whether its root is another than that of its mount namespace.
+var Inside = sync.OnceValue(func() bool { //nolint:gochecknoglobals // a fact of this process, found out once
+	inside := false
+	err := thread(func() error {
+		var before, after unix.Stat_t
+		if err := errors.Join(unix.Stat("/", &before), unix.Unshare(unix.CLONE_FS)); err != nil {
+			return err
+		}
+		own, err := unix.Open("/proc/thread-self/ns/mnt", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(own)
+		// setns(2): the root of the thread becomes that of the namespace, even if it is the thread's own.
+		if err := errors.Join(unix.Setns(own, unix.CLONE_NEWNS), unix.Stat("/", &after)); err != nil {
+			return err
+		}
+		inside = before.Dev != after.Dev || before.Ino != after.Ino
+		return nil
+	})
+	return err == nil && inside // who may not look may not make namespaces either
+})
 
 // Thread calls f on a thread of its own that ends with it, and returns what f does. In a chroot the thread has left it: f
 // sees the same files, and what it clones may have a user namespace.
 func Thread(f func() error) error {
+	return thread(func() error {
+		if Inside() {
+			if err := Leave(); err != nil {
+				return err
+			}
+		}
+		return f()
+	})
+}
+
+// thread calls f on a thread of its own that ends with it.
+func thread(f func() error) error {
 	done := make(chan error, 1)
 	go func() {
 		goruntime.LockOSThread() // never unlocked: the thread ends with the goroutine, and with it its mount namespace
 		if unix.Gettid() == os.Getpid() {
 			// The main thread cannot end. While it is held here, the next goroutine runs on another.
-			err := Thread(f)
+			err := thread(f)
 			goruntime.UnlockOSThread()
 			done <- err
 			return
 		}
-		err := error(nil)
-		if Inside() {
-			err = Leave()
-		}
-		if err == nil {
-			err = f()
-		}
-		done <- err
+		done <- f()
 	}()
 	return <-done
 }
@@ -64,6 +85,8 @@ func Leave() error {
 		func() error { return unix.Setns(own, unix.CLONE_NEWNS) }, // setns(2): the root becomes the namespace's
 		func() error { return unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, "") },
 		func() error { return unix.MoveMount(tree, "", unix.AT_FDCWD, "/proc", unix.MOVE_MOUNT_F_EMPTY_PATH) },
+		// A copy of a shared mount is shared too, and pivot_root(2) refuses those.
+		func() error { return unix.Mount("", "/proc", "", unix.MS_REC|unix.MS_SLAVE, "") },
 		func() error { return unix.Fchdir(tree) },
 		func() error { return unix.PivotRoot(".", ".") },
 		func() error { return unix.Unmount(".", unix.MNT_DETACH) },

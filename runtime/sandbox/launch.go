@@ -217,12 +217,13 @@ func (w *launch) makeSocket(context.Context) error {
 }
 
 // start clones the sandbox's first process: this same program, as root of nothing but its own namespaces.
-func (w *launch) start(context.Context) error {
-	config, err := w.configFile()
+func (w *launch) start(ctx context.Context) error {
+	config, ours, err := os.Pipe()
 	if err != nil {
 		return err
 	}
 	defer config.Close()
+	defer ours.Close()
 	log, err := os.OpenFile(w.logPath(w.id), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
@@ -250,12 +251,19 @@ func (w *launch) start(context.Context) error {
 	if err := w.group.Start(cmd, func() error { return mountStage(stage, w.mounts) }); err != nil {
 		return err
 	}
-	w.process, err = ownProcess(cmd.Process, pidfd)
-	return err
+	if w.process, err = ownProcess(cmd.Process, pidfd); err != nil {
+		return err
+	}
+	// The sandbox starts nothing before it has its configuration: whatever it starts then inherits the score.
+	if err := unprotect(w.process.pid); err != nil {
+		return err
+	}
+	_ = config.Close() // the sandbox is its only reader: when it has ended, we are told
+	return w.sendConfig(ctx, ours)
 }
 
-// configFile is the sandbox's configuration in a file without a name.
-func (w *launch) configFile() (*os.File, error) {
+// sendConfig writes the sandbox's configuration. One that has ended already is for waitReady to tell of.
+func (w *launch) sendConfig(ctx context.Context, to *os.File) error {
 	limits := w.spec.Limits
 	b, err := json.Marshal(boot.Config{
 		Version: boot.ConfigVersion, ID: string(w.id), Hostname: w.spec.Hostname,
@@ -266,20 +274,14 @@ func (w *launch) configFile() (*os.File, error) {
 		Env:   w.spec.Env, Shell: w.spec.Shell, Terminals: limits.Terminals,
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	fd, err := unix.MemfdCreate("berth-config", unix.MFD_CLOEXEC)
-	if err != nil {
-		return nil, err
+	stop := context.AfterFunc(ctx, func() { _ = to.SetWriteDeadline(time.Unix(1, 0)) }) // wakes the write below
+	defer stop()
+	if _, err := to.Write(b); err != nil && !errors.Is(err, unix.EPIPE) {
+		return fmt.Errorf("send the configuration: %w", errors.Join(context.Cause(ctx), err))
 	}
-	f := os.NewFile(uintptr(fd), "config")
-	if _, err = f.Write(b); err == nil {
-		_, err = f.Seek(0, io.SeekStart)
-	}
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return f, nil
+	return nil
 }
 
 func (w *launch) connect(ctx context.Context) error {

@@ -64,14 +64,16 @@ type Launcher struct {
 
 	programs string // name of the directory of runc and docker-init
 	oom      *oomLog
+	stop     context.CancelFunc // ends the goroutines of the launcher
+	keepers  sync.WaitGroup
 
 	mu     sync.Mutex
 	making map[sessions.ID]bool     // launches under way: not to be swept
 	alive  map[sessions.ID]*Sandbox // found or launched by this server
 }
 
-// New checks the configuration and makes the directories.
-func New(c Config) (*Launcher, error) {
+// New checks the configuration and makes the directories. Close ends what New has begun; so does the end of ctx.
+func New(ctx context.Context, c Config) (*Launcher, error) {
 	if c.UIDBase == 0 {
 		c.UIDBase = DefaultUIDBase
 	}
@@ -90,6 +92,9 @@ func New(c Config) (*Launcher, error) {
 		return nil, err
 	}
 	l.oom = watchOOM()
+	ctx, stop := context.WithCancel(ctx)
+	l.stop = stop
+	l.keepers.Go(func() { l.keepRules(ctx) })
 	return l, nil
 }
 
@@ -224,6 +229,8 @@ func entries(dir string) ([]string, error) {
 
 // Close lets go of the sandboxes; they live on.
 func (l *Launcher) Close() error {
+	l.stop()
+	l.keepers.Wait()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	err := l.oom.close()

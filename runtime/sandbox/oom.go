@@ -1,7 +1,9 @@
 package sandbox
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"regexp"
@@ -98,5 +100,20 @@ func (o *oomLog) close() error {
 	}
 	err := o.kmsg.Close()
 	<-o.done
+	return err
+}
+
+// unprotect takes from a sandbox what the server may have of protection against the kernel's choice when the host has no
+// memory left (OOMScoreAdjust= of its unit), which its children inherit. Written by root the score is also the lowest
+// that the sandbox can give itself: proc(5), oom_score_adj. A score above 0 is no protection, and stays.
+func unprotect(pid int) error {
+	own, err := os.ReadFile("/proc/self/oom_score_adj")
+	if err != nil || !bytes.HasPrefix(own, []byte("-")) {
+		return err
+	}
+	err = os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", pid), []byte("0"), 0)
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ESRCH) {
+		return nil // it has ended: waitReady says why
+	}
 	return err
 }

@@ -29,6 +29,9 @@ export class API {
   end() {
     return this.call("DELETE");
   }
+  endProcesses() {
+    return this.call("DELETE", "/processes");
+  }
   terminals() {
     return this.call("GET", "/terminals");
   }

@@ -9,13 +9,19 @@ export class Notices {
     this.byKind = new Map();
   }
 
-  show(kind, text) {
+  // action, where there is one, is what the visitor can do about it: {name, run}.
+  show(kind, text, action) {
     this.hide(kind);
     const row = el("div", { class: `notice ${kind === "good" ? "good" : ""}` }, el("span", {}, text),
+      action && el("button", { type: "button", onclick: action.run }, action.name),
       el("button", { type: "button", class: "quiet", "aria-label": "Dismiss", onclick: () => this.hide(kind) }, "×"));
     this.byKind.set(kind, row);
     this.box.append(row);
     if (this.byKind.size > MOST) this.hide(this.byKind.keys().next().value);
+  }
+
+  clear() {
+    for (const kind of [...this.byKind.keys()]) this.hide(kind);
   }
 
   hide(kind) {

@@ -34,6 +34,7 @@ function onSession(s) {
       return void tabs.load();
     case "ending":
       tabs.stop();
+      notices.clear();
       return wait("Ending", "The machine is being taken down. This takes a second or two.");
     case "ended":
       return leave();
@@ -58,7 +59,7 @@ function leave() {
 const feed = new Feed(api, {
   session: onSession,
   usage: (u) => meters.add(u),
-  notice: (n) => notices.show(n.kind, n.message),
+  notice: (n) => notices.show(n.kind, n.message, n.kind === "pids" && { name: "End all programs", run: endPrograms }),
   gone: leave,
 });
 
@@ -91,6 +92,20 @@ async function end() {
   }
 }
 
+async function endPrograms() {
+  const sure = await confirmIn({ title: "End all programs?", text: "Every program of this machine ends, the shells too. Files stay, and shells can be started again.", yes: "End them" });
+  if (!sure) return tabs.focus();
+  try {
+    const { ended } = await api.endProcesses();
+    notices.hide("pids");
+    notices.show("good", `${ended} programs ended.`);
+    setTimeout(() => notices.hide("good"), 6000);
+  } catch (err) {
+    notices.show("end", err.message);
+  }
+  tabs.focus();
+}
+
 function toggle(name, on, off) {
   const next = pref(name) === on ? off : on;
   setPref(name, next);
@@ -106,6 +121,7 @@ function actions() {
     ...tabs.list.slice(0, 9).map((t, i) => ({ name: `Terminal ${t.label.textContent}`, keys: `ctrl-${i + 1}`, run: () => tabs.activate(t), off: !ready })),
     { name: "Copy the selection", keys: "ctrl-shift-c", run: () => tabs.active.terminal.copy(), off: !tabs.active?.terminal.term.hasSelection() },
     { name: "Extend the session", run: extend, off: byId("extend").disabled },
+    { name: "End all programs", run: endPrograms, off: !ready },
     { name: "End the session", run: end, off: byId("end").disabled },
     { name: "Show or hide what the machine uses", run: () => meters.toggle() },
     { name: "Larger text", keys: "ctrl-alt-+", run: () => tabs.zoom(1) },

@@ -88,6 +88,7 @@ export class Terminal {
     const { term } = this;
     term.onData((data) => {
       if (this.replaying && REPLY.test(data)) return;
+      if (!this.foot.hidden && data === "\r") return this.restart(); // nobody else would read it
       if (this.ctrl && data.length === 1) {
         data = String.fromCharCode(data.toUpperCase().charCodeAt(0) & 0x1f);
         this.onCtrlUsed?.();
@@ -208,7 +209,8 @@ export class Terminal {
 
   ended(text) {
     const again = el("button", { type: "button", class: "primary", onclick: () => this.restart() }, "Restart");
-    this.foot.replaceChildren(el("span", {}, text), again);
+    const hint = el("span", { class: "hint" }, "or press enter");
+    this.foot.replaceChildren(el("span", {}, text), again, hint);
     this.foot.hidden = false;
     setTimeout(() => this.fit(), 0);
   }

@@ -219,7 +219,12 @@ func TestResolvConfIsReadAgain(t *testing.T) {
 		s := &dns.Server{PacketConn: pc, Handler: h}
 		done := make(chan error, 1)
 		go func() { done <- s.ActivateAndServe() }()
-		t.Cleanup(func() { _ = pc.Close(); <-done })
+		t.Cleanup(func() {
+			_ = pc.Close()
+			if err := <-done; err != nil && !errors.Is(err, net.ErrClosed) {
+				t.Error(err)
+			}
+		})
 	}
 	must(t, os.WriteFile(file, []byte("nameserver 127.53.1.1\n"), 0o600))
 	_, addr := listen(t, forward.Config{ResolvConf: file})

@@ -3,6 +3,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"log/slog"
@@ -24,9 +25,11 @@ const (
 	headerTimeout  = 10 * time.Second
 )
 
-// Workspace is the container whose files the API serves.
+// Workspace is the container that the API serves.
 type Workspace interface {
 	Files() *files.Tree
+	// EndProcesses ends every process but the first, and says how many.
+	EndProcesses(ctx context.Context) (int, error)
 }
 
 // Routes adds routes below prefix.
@@ -49,6 +52,7 @@ func (s *Server) Handler() http.Handler {
 	for _, r := range s.Routes {
 		r.Routes(mux, "/v1")
 	}
+	mux.HandleFunc("DELETE /v1/processes", s.endProcesses)
 	mux.HandleFunc("GET /v1/files/{path...}", s.readFile)
 	mux.HandleFunc("PUT /v1/files/{path...}", s.writeFile)
 	mux.HandleFunc("POST /v1/files/{path...}", s.mkdir)
@@ -83,6 +87,15 @@ func (s *Server) recovering(next http.Handler) http.Handler {
 
 func (s *Server) info(w http.ResponseWriter, _ *http.Request) {
 	answer(w, http.StatusOK, map[string]any{"api": Version, "version": s.Version, "ready": true})
+}
+
+func (s *Server) endProcesses(w http.ResponseWriter, r *http.Request) {
+	n, err := s.Workspace.EndProcesses(r.Context())
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	answer(w, http.StatusOK, map[string]int{"ended": n})
 }
 
 // fail is the one table of errors and their status.

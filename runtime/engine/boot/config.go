@@ -11,7 +11,7 @@ const ConfigVersion = 1
 
 // File descriptors that the launcher hands to a sandbox, after standard input, output and error.
 const (
-	ConfigFD   = 3 // Config as JSON, to its end
+	ConfigFD   = 3 // Config as JSON, to its end; a pipe
 	ListenerFD = 4 // a listening unix socket: the sandbox API
 	ReadyFD    = 5 // the sandbox writes Ready as JSON and closes it
 )

@@ -65,6 +65,9 @@ func WorkspaceSpec(c boot.Config, rootfs, etc string) (*specs.Spec, error) {
 	if err != nil {
 		return nil, fmt.Errorf("seccomp profile: %w", err)
 	}
+	// The machine's own architecture only: the wall's filter (boot.Filter) lets no other's system calls through anyway, and
+	// libseccomp compiles the profile for each, again at every exec. Of 49 ms of processor time this leaves 22.
+	profile.Architectures = profile.Architectures[:1]
 	s.Linux.Seccomp = profile
 	return s, nil
 }

@@ -105,6 +105,10 @@ func enterJail(mount int, b Budgets) error {
 	} else if err := unix.Mount("tmpfs", place, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "size=4k,nr_inodes=2,mode=0555"); err != nil {
 		return fmt.Errorf("mount an empty root: %w", err)
 	}
+	// A copy of a shared mount is shared too, as all are under systemd, and pivot_root(2) refuses those.
+	if err := unix.Mount("", place, "", unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("make the new root private: %w", err)
+	}
 	if err := unix.Chdir(place); err != nil {
 		return err
 	}

@@ -61,11 +61,34 @@ func TestChildHasNoRights(t *testing.T) {
 			t.Fatal("the child never wrote")
 		}
 	}
-	checkChild(t, childOf(t, os.Getpid()))
+	child := childOf(t, os.Getpid())
+	for opens(t, child, "/second") { // it is being written
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatal("the child never closed what it wrote")
+		}
+	}
+	checkChild(t, child)
 	close(in.goOn)
 	if err := <-ended; err != nil {
 		t.Fatal(err)
 	}
+}
+
+// opens reports whether a process has a file of that name open, as it sees it.
+func opens(t *testing.T, pid int, name string) bool {
+	t.Helper()
+	links, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range links {
+		if target, err := os.Readlink(l); err == nil && target == name { // closed meanwhile: fine
+			return true
+		}
+	}
+	return false
 }
 
 func checkChild(t *testing.T, pid int) {
@@ -95,7 +118,8 @@ func checkChild(t *testing.T, pid int) {
 	}
 	for _, fd := range fds {
 		to, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/%s", pid, fd.Name()))
-		ok := err != nil || to == "/" || to == "/dev/null" || strings.HasPrefix(to, "pipe:") || strings.HasPrefix(to, "socket:") ||
+		// From a chroot the path of the null device is one in a mount that the child cannot reach any more.
+		ok := err != nil || to == "/" || to == "/dev/null" || to == "/null" || strings.HasPrefix(to, "pipe:") || strings.HasPrefix(to, "socket:") ||
 			strings.HasPrefix(to, "anon_inode:") || strings.HasSuffix(to, "/layer")
 		if !ok {
 			t.Errorf("the child has %s open as %s", to, fd.Name())

@@ -44,7 +44,7 @@ func launchAndDie(step, where string) error {
 		}
 		return nil
 	}
-	l, err := sandbox.New(config)
+	l, err := sandbox.New(context.Background(), config)
 	if err != nil {
 		return err
 	}

@@ -85,7 +85,7 @@ func (c Corner) Clean(t *testing.T) []sessions.ID {
 	config, err := p.config()
 	check(t, err)
 	config.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
-	l, err := sandbox.New(config)
+	l, err := sandbox.New(context.WithoutCancel(t.Context()), config)
 	check(t, err)
 	removed, err := l.Sweep(context.WithoutCancel(t.Context()), nil)
 	check(t, err)
@@ -98,7 +98,7 @@ func (c Corner) Clean(t *testing.T) []sessions.ID {
 
 // clean ends what a failed test has left, so that the next one finds the machine as this one did.
 func (h *Host) clean(t *testing.T) {
-	l, err := sandbox.New(h.Config)
+	l, err := sandbox.New(t.Context(), h.Config)
 	check(t, err)
 	removed, err := l.Sweep(context.WithoutCancel(t.Context()), nil) // that context has ended when cleanups run
 	if len(removed) > 0 && !t.Failed() {
@@ -111,7 +111,7 @@ func (h *Host) clean(t *testing.T) {
 // Launcher returns a launcher, as one server has it.
 func (h *Host) Launcher(t *testing.T) *sandbox.Launcher {
 	t.Helper()
-	l, err := sandbox.New(h.Config)
+	l, err := sandbox.New(t.Context(), h.Config)
 	check(t, err)
 	t.Cleanup(func() { check(t, l.Close()) })
 	return l
