@@ -79,8 +79,9 @@ func (s *session) typing(n int) func() ([]time.Duration, error) {
 	shell.until("#")
 	ctx, cancel := context.WithCancel(s.t.Context())
 	var times []time.Duration
-	failed := make(chan error, 1)
+	failed, done := make(chan error, 1), make(chan struct{})
 	go func() {
+		defer close(done)
 		for i := range n {
 			key := string(rune('a' + i%26))
 			shell.forget()
@@ -104,7 +105,7 @@ func (s *session) typing(n int) func() ([]time.Duration, error) {
 		}
 		failed <- nil
 	}()
-	s.t.Cleanup(cancel)
+	s.t.Cleanup(func() { cancel(); <-done })
 	return func() ([]time.Duration, error) {
 		if n == math.MaxInt {
 			cancel()

@@ -14,10 +14,14 @@ type reader struct {
 	seen bytes.Buffer
 }
 
-// newReader reads from until it ends or is closed.
-func newReader(from io.Reader) *reader {
+// newReader reads from until it ends, and closes it when the test does.
+func newReader(t *testing.T, from io.ReadCloser) *reader {
+	t.Helper()
 	r := &reader{}
+	done := make(chan struct{})
+	t.Cleanup(func() { _ = from.Close(); <-done })
 	go func() {
+		defer close(done)
 		buf := make([]byte, 4096)
 		for {
 			n, err := from.Read(buf)

@@ -53,8 +53,8 @@ func TestServersThatCannotStart(t *testing.T) {
 	broken := filepath.Join(other, "broken.yaml")
 	must(t, os.WriteFile(broken, []byte("environments:\n  - name: x\n    memroy: 1\n"), 0o600))
 	for _, test := range []struct{ flag, value, want string }{
-		{"--runc", "/no/such/runc", "/no/such/runc"},
-		{"--docker-init", "/no/such/init", "/no/such/init"},
+		{"--runc", "/no/such/runc", "make build"},
+		{"--docker-init", "/no/such/init", "make build"},
 		{"--environments", "/no/such/file", "/no/such/file"},
 		{"--environments", broken, "line 3"},
 		{"--subnet", "over there", "100.64.0.0/16"},

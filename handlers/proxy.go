@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"path"
 	"strings"
 	"sync/atomic"
 
@@ -93,6 +94,16 @@ func newSandboxProxy(h *Handlers) *sandboxProxy {
 
 type echoKey struct{}
 
+// finalOnly drops interim answers of a sandbox (100 Continue, 103): the server sends its own, and echo would take the
+// first one for the answer.
+type finalOnly struct{ *echo.Response }
+
+func (w finalOnly) WriteHeader(status int) {
+	if status >= 200 || status == http.StatusSwitchingProtocols {
+		w.Response.WriteHeader(status)
+	}
+}
+
 // sandbox passes /api/v1/sessions/ID/X to /v1/X of the session's sandbox, websockets included.
 func (h *Handlers) sandbox(c echo.Context) error {
 	id, err := sessionID(c)
@@ -102,6 +113,9 @@ func (h *Handlers) sandbox(c echo.Context) error {
 	r := c.Request()
 	if err := notAsCode(r); err != nil {
 		return err
+	}
+	if p := r.URL.Path; strings.TrimSuffix(p, "/") != path.Clean(p) {
+		return refuse(http.StatusBadRequest, "path", "Write the path without empty parts, . and .. in it.")
 	}
 	conn, err := h.Manager.Dial(r.Context(), CallerOf(r).Credential(), id)
 	if err != nil {
@@ -120,7 +134,7 @@ func (h *Handlers) sandbox(c echo.Context) error {
 	}
 	r.Body = http.MaxBytesReader(c.Response(), r.Body, most)
 	ctx := context.WithValue(context.WithValue(r.Context(), dialledKey{}, d), echoKey{}, c)
-	h.proxy.ServeHTTP(c.Response(), r.WithContext(ctx))
+	h.proxy.ServeHTTP(finalOnly{c.Response()}, r.WithContext(ctx))
 	return nil
 }
 
@@ -140,8 +154,8 @@ func rewrite(p *httputil.ProxyRequest) {
 	}
 	target := &url.URL{Scheme: "http", Host: "sandbox", RawQuery: p.In.URL.RawQuery}
 	escaped := "/v1/" + rest
-	if path, err := url.PathUnescape(escaped); err == nil {
-		target.Path, target.RawPath = path, escaped
+	if plain, err := url.PathUnescape(escaped); err == nil {
+		target.Path, target.RawPath = plain, escaped
 	}
 	p.Out.URL, p.Out.Host = target, "sandbox"
 	keepOnly(p.Out.Header, reachesSandbox)

@@ -165,7 +165,7 @@ func Why(s sessions.Session) (heading, sentence string) {
 	default:
 		heading, sentence = "This session has ended", "Its time was over."
 	}
-	if s.Message != "" {
+	if s.Message != "" && s.Message != heading+"." { // no need to say it twice
 		sentence = s.Message
 	}
 	return heading, sentence

@@ -41,6 +41,9 @@ func TestWhy(t *testing.T) {
 		if _, s := templates.Why(sessions.Session{Reason: r, Message: "This."}); s != "This." {
 			t.Errorf("%q: the session's message is lost", r)
 		}
+		if h, s := templates.Why(sessions.Session{Reason: r, Message: heading + "."}); s == h+"." {
+			t.Errorf("%q: the page says the same twice: %s", r, s)
+		}
 	}
 }
 

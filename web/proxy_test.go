@@ -19,7 +19,7 @@ func TestProxyKeepsSecretsAndOriginsApart(t *testing.T) {
 	v := s.visitor(t)
 	c := v.create(t)
 	base := "/api/v1/sessions/" + string(c.ID)
-	a := v.ask(t, "GET", base+"/files/a%2Fb%20c/%2e%2e/index.html?x=1&y=%2F", "", "Referer", s.url+"/secret", "X-Forwarded-For", "1.2.3.4", "X-Custom", "1")
+	a := v.ask(t, "GET", base+"/files/a%2Fb%20c/index.html?x=1&y=%2F", "", "Referer", s.url+"/secret", "X-Forwarded-For", "1.2.3.4", "X-Custom", "1")
 	if a.StatusCode != 200 || a.Header.Get("Set-Cookie") != "" || a.Header.Get("Clear-Site-Data") != "" {
 		t.Errorf("%d %v", a.StatusCode, a.Header)
 	}
@@ -49,6 +49,14 @@ func TestProxyKeepsSecretsAndOriginsApart(t *testing.T) {
 	}
 	if a := v.ask(t, "GET", base+"/files/away", ""); a.StatusCode != 502 || a.Header.Get("Location") != "" {
 		t.Errorf("a redirect from the sandbox: %d to %q", a.StatusCode, a.Header.Get("Location"))
+	}
+	for _, path := range []string{"/files/a/%2e%2e/b", "/files/../../x", "/files//a", "/files/./a"} {
+		if a := v.ask(t, "GET", base+path, ""); a.StatusCode != 400 && a.StatusCode != 404 {
+			t.Errorf("%s: %d", path, a.StatusCode)
+		}
+	}
+	if a := v.ask(t, "GET", base+"/files/early", ""); a.StatusCode != 204 {
+		t.Errorf("an answer after interim ones: %d, want 204", a.StatusCode)
 	}
 	big := strings.Repeat("x", 1<<20)
 	if a := v.ask(t, "PUT", base+"/files/big", big); a.StatusCode != 200 || string(a.body) != big {

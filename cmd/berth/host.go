@@ -38,7 +38,7 @@ func (c *serveCmd) openHost(ctx context.Context, log *slog.Logger) (h *host, err
 	}
 	runc, err := doctor.FindRunc(c.Runc)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("no runc, next to berth or in PATH (make build makes bin/runc; --runc names another): %w", err)
 	}
 	if err := doctor.Musts(ctx, doctor.Config{DataDir: c.DataDir, Runc: runc}); err != nil {
 		return nil, err
@@ -59,11 +59,14 @@ func (c *serveCmd) openHost(ctx context.Context, log *slog.Logger) (h *host, err
 }
 
 func (h *host) openData(ctx context.Context, c *serveCmd) error {
-	for dir, mode := range map[string]os.FileMode{c.DataDir: 0o700, c.RunDir: 0o711} {
-		if err := os.MkdirAll(dir, mode); err != nil {
+	for _, dir := range []struct {
+		path string
+		mode os.FileMode
+	}{{c.DataDir, 0o700}, {c.RunDir, 0o711}} {
+		if err := os.MkdirAll(dir.path, dir.mode); err != nil {
 			return err
 		}
-		lock, err := store.AcquireLock(dir)
+		lock, err := store.AcquireLock(dir.path)
 		if err != nil {
 			return err
 		}

@@ -22,7 +22,7 @@ import (
 func TestInsideIsRootOfItsView(t *testing.T) {
 	g := create(t, instance(t), "view", limits)
 	cmd, out := command(t, "report")
-	if err := g.Start(cmd, nil); err != nil {
+	if err := g.Start(cmd, leaveChroot); err != nil {
 		t.Fatal(err)
 	}
 	if err := cmd.Wait(); err != nil {
@@ -51,7 +51,7 @@ func TestInsideIsRootOfItsView(t *testing.T) {
 func TestMemoryBombDiesInside(t *testing.T) {
 	g := create(t, instance(t), "memory", limits)
 	cmd, out := command(t, "memory")
-	if err := g.Start(cmd, nil); err != nil {
+	if err := g.Start(cmd, leaveChroot); err != nil {
 		t.Fatal(err)
 	}
 	var exit *exec.ExitError
@@ -72,7 +72,7 @@ func TestForkBombIsRefused(t *testing.T) {
 	l.MemoryBytes = 1 << 30 // so that memory is not what ends it: each process is a whole Go program
 	g := create(t, instance(t), "forks", l)
 	cmd, out := command(t, "forks")
-	if err := g.Start(cmd, nil); err != nil {
+	if err := g.Start(cmd, leaveChroot); err != nil {
 		t.Fatal(err)
 	}
 	// Go itself may fail to start a thread at the limit and crash: refused all the same.
@@ -94,7 +94,7 @@ func TestKillAndRemoveOfATreeAfterRestart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := g.Start(cmd, nil); err != nil {
+	if err := g.Start(cmd, leaveChroot); err != nil {
 		t.Fatal(err)
 	}
 	if line, err := bufio.NewReader(pipe).ReadString('\n'); err != nil || line != "ready\n" {
@@ -190,7 +190,7 @@ func TestStartLeavesNoThreadInside(t *testing.T) {
 	for range 50 {
 		g := create(t, in, "thread", limits)
 		cmd := exec.CommandContext(t.Context(), "/bin/true")
-		if err := g.Start(cmd, nil); err != nil {
+		if err := g.Start(cmd, leaveChroot); err != nil {
 			t.Fatal(err)
 		}
 		if err := cmd.Wait(); err != nil {
@@ -225,7 +225,7 @@ func BenchmarkStart(b *testing.B) {
 	g := create(b, instance(b), "bench", limits)
 	for b.Loop() {
 		cmd := exec.CommandContext(b.Context(), "/bin/true")
-		if err := g.Start(cmd, nil); err != nil {
+		if err := g.Start(cmd, leaveChroot); err != nil {
 			b.Fatal(err)
 		}
 		if err := cmd.Wait(); err != nil {

@@ -18,6 +18,7 @@ import (
 
 	"berth/quotas"
 	"berth/quotas/cgroup"
+	"berth/runtime/chroot"
 )
 
 // The test binary runs itself again as the process inside the group; the variable says what it does there.
@@ -48,7 +49,7 @@ func instance(t testing.TB) *cgroup.Instance {
 	if err != nil {
 		t.Fatal(err)
 	}
-	before := count()
+	before := count(t)
 	t.Cleanup(func() {
 		names, err := in.List()
 		if err != nil || len(names) > 0 {
@@ -61,7 +62,7 @@ func instance(t testing.TB) *cgroup.Instance {
 		if err := in.Release(); err != nil {
 			t.Error(err)
 		}
-		if after := count(); after != before {
+		if after := count(t); after != before {
 			t.Errorf("%d cgroups before, %d after", before, after)
 		}
 	})
@@ -69,7 +70,7 @@ func instance(t testing.TB) *cgroup.Instance {
 }
 
 // count counts the directories named after these tests, in all hierarchies.
-func count() int {
+func count(t testing.TB) int {
 	n := 0
 	_ = filepath.WalkDir("/sys/fs/cgroup", func(path string, d os.DirEntry, err error) error {
 		if err == nil && d.IsDir() && strings.Contains(path, fmt.Sprintf("/berth/test-%d-", os.Getpid())) {
@@ -125,15 +126,21 @@ func inside(mode string) int {
 	case "report":
 		err = report()
 	case "memory":
-		for err == nil {
-			_, err = unix.Mmap(-1, 0, 1<<20, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_POPULATE)
+		var all [][]byte
+		for {
+			b := make([]byte, 1<<20)
+			for i := 0; i < len(b); i += 4096 {
+				b[i] = 1
+			}
+			all = append(all, b)
 		}
 	case "forks":
 		err = forks()
 	case "tree":
 		err = subtree()
 	case "block":
-		sleep()
+		fmt.Println("blocked")
+		block()
 	}
 	if err != nil {
 		fmt.Println(err)
@@ -274,13 +281,21 @@ func subtree() error {
 		return err
 	}
 	fmt.Println("ready")
-	sleep()
+	block()
 	return nil
 }
 
-// sleep waits to be killed. An empty select would not do: Go calls it a deadlock and ends the program.
-func sleep() {
+// block waits to be killed. Without cgo Go ends a program whose goroutines all wait for each other.
+func block() {
 	for {
 		_ = unix.Pause()
 	}
+}
+
+// leaveChroot lets a test on a machine that is only a chroot start processes with a user namespace.
+func leaveChroot() error {
+	if chroot.Inside() {
+		return chroot.Leave()
+	}
+	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"berth/quotas/disk"
+	"berth/runtime/chroot"
 
 	"golang.org/x/sys/unix"
 )
@@ -48,7 +49,7 @@ func TestSandboxSeesNaturalIDs(t *testing.T) {
 	}
 	defer go1.Close()
 	cmd.ExtraFiles = []*os.File{go0, mnt, tree}
-	if err := cmd.Start(); err != nil {
+	if err := chroot.Thread(cmd.Start); err != nil {
 		t.Fatal(err)
 	}
 	_ = go0.Close()

@@ -72,5 +72,5 @@ func (e *HeldError) Error() string {
 	if e.PID != 0 {
 		holder = fmt.Sprintf("process %d", e.PID)
 	}
-	return fmt.Sprintf("the data directory %s is in use by %s: stop it, or choose another --data-dir", e.Dir, holder)
+	return fmt.Sprintf("the directory %s is in use by %s: stop it, or choose another --data-dir and --run-dir", e.Dir, holder)
 }

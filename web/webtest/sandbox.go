@@ -186,6 +186,10 @@ func (s *Sandbox) exec(w http.ResponseWriter, r *http.Request) {
 
 func (s *Sandbox) files(w http.ResponseWriter, r *http.Request) {
 	switch {
+	case r.URL.Path == "/v1/files/early":
+		w.WriteHeader(http.StatusContinue)
+		w.WriteHeader(http.StatusEarlyHints)
+		w.WriteHeader(http.StatusNoContent)
 	case r.URL.Path == "/v1/files/away":
 		http.Redirect(w, r, "http://elsewhere.example/", http.StatusFound)
 	case r.Method == http.MethodPut:

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"strings"
+	"syscall"
 )
 
 // WriteTar writes a directory, or one file, as a tar stream. Sockets are left out, as tar(1) does. A file that shrinks
@@ -96,7 +97,9 @@ func (t *Tree) ReadTar(name string, r io.Reader) error {
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrArchive, err)
 		}
-		if err := unpack(dir, h, tr); err != nil {
+		if err := unpack(dir, h, tr); leaves(err) {
+			return fmt.Errorf("%w: unpack %q: %w", ErrArchive, h.Name, err)
+		} else if err != nil {
 			return fmt.Errorf("unpack %q: %w", h.Name, err)
 		}
 	}
@@ -104,6 +107,23 @@ func (t *Tree) ReadTar(name string, r io.Reader) error {
 
 // ErrArchive is wrapped by errors about the tar stream itself.
 var ErrArchive = errors.New("not a readable tar archive")
+
+// leaves reports whether an error is os.Root's about a path that leads out of the directory: its only one that is not
+// the kernel's, and that it does not export.
+func leaves(err error) bool {
+	var failed *fs.PathError
+	var link *os.LinkError
+	var cause error
+	switch {
+	case errors.As(err, &failed):
+		cause = failed.Err
+	case errors.As(err, &link):
+		cause = link.Err
+	default:
+		return false
+	}
+	return !errors.As(cause, new(syscall.Errno)) && !errors.Is(cause, fs.ErrClosed)
+}
 
 func unpack(dir *os.Root, h *tar.Header, r io.Reader) error {
 	p := strings.TrimPrefix(path.Clean("/"+h.Name), "/")

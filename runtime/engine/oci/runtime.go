@@ -150,7 +150,8 @@ func lastError(log io.Reader) string {
 			message = entry.Msg
 		}
 	}
-	return message[:min(len(message), maxMessage)]
+	// Cut between characters: the message goes on as JSON.
+	return strings.ToValidUTF8(message[:min(len(message), maxMessage)], "")
 }
 
 func (r *Runtime) unique() string { return strconv.FormatUint(r.serial.Add(1), 36) }

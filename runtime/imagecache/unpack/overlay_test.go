@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"berth/runtime/chroot"
 	"berth/runtime/imagecache/unpack"
 )
 
@@ -115,7 +116,7 @@ func mountInSandbox(t *testing.T, layers ...[]byte) map[string]seen {
 		Cloneflags: unix.CLONE_NEWUSER | unix.CLONE_NEWNS, UidMappings: ids, GidMappings: ids,
 		GidMappingsEnableSetgroups: true, Credential: &syscall.Credential{},
 	}
-	if err := cmd.Start(); err != nil {
+	if err := chroot.Thread(cmd.Start); err != nil {
 		t.Fatal(err)
 	}
 	_ = theirs.Close()

@@ -1,0 +1,7 @@
+package oci
+
+// For tests.
+var (
+	LastError  = lastError
+	MaxMessage = maxMessage
+)
