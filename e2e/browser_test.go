@@ -41,7 +41,7 @@ func newBrowser(t *testing.T) *browser {
 	if path == "" {
 		t.Skip("needs Chromium: apt-get install chromium")
 	}
-	profile, err := os.MkdirTemp("", "berth-chromium-")
+	profile, err := os.MkdirTemp("", "berth-chromium-") //nolint:usetesting // what Chromium still writes when it ends fails no test
 	must(t, err)
 	opts := append([]chromedp.ExecAllocatorOption{}, chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck, chromedp.Headless,
 		chromedp.ExecPath(path), chromedp.UserDataDir(profile), chromedp.DisableGPU, chromedp.WSURLReadTimeout(time.Minute),
@@ -106,7 +106,7 @@ func until(expression string) step {
 			select {
 			case <-tick.C:
 			case <-ctx.Done():
-				return fmt.Errorf("never true: %s (%w, last: %v)", expression, ctx.Err(), err)
+				return fmt.Errorf("never true: %s (%w, last: %v)", expression, ctx.Err(), err) //nolint:errorlint // err may be nil
 			}
 		}
 	})
@@ -153,7 +153,8 @@ func types(text string) step {
 func look(scheme string, width, height int64) step {
 	return chromedp.Steps(chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
 		_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
+			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
+		})
 		return err
 	}), chromedp.EmulateViewport(width, height))
 }
