@@ -46,7 +46,12 @@ func TestServersThatCannotStart(t *testing.T) {
 	if said := s.refused("--addr", "127.0.0.1:0", "--data-dir", other); !strings.Contains(said, held) || !strings.Contains(said, s.corner.RunDir) {
 		t.Errorf("a second server on the same run directory says %q", said)
 	}
-	run := filepath.Join(t.TempDir(), "run")
+	closed := filepath.Join(t.TempDir(), "run") // go test's own directory is closed to others
+	if said := s.refused("--addr", "127.0.0.1:0", "--data-dir", other, "--run-dir", closed); !strings.Contains(said, "chmod o+x") {
+		t.Errorf("a run directory that no sandbox can reach: %q", said)
+	}
+	run := s.corner.RunDir + "-other"
+	t.Cleanup(func() { must(t, os.RemoveAll(run)) })
 	if said := s.refused("--data-dir", other, "--run-dir", run); !strings.Contains(said, "address already in use") {
 		t.Errorf("a second server on the same port says %q", said)
 	}

@@ -10,7 +10,11 @@ import (
 // the server stops before that, the next one goes on from what is kept.
 func (h *hold) finish(end *End, sandbox Sandbox) {
 	m := h.m
-	m.log.Info("session ends", "session", h.id, "reason", end.Reason, "error", end.Err)
+	about := []any{"session", h.id, "reason", end.Reason}
+	if end.Err != nil {
+		about = append(about, "error", end.Err)
+	}
+	m.log.Info("session ends", about...)
 	m.leaveQueue(h)
 	if err := h.change(func(r *Record, _ time.Time) error {
 		if r.Session.State == Ending { // an earlier server began it

@@ -88,6 +88,9 @@ func New(ctx context.Context, c Config) (*Launcher, error) {
 	}
 	l := &Launcher{Config: c, making: map[sessions.ID]bool{}, alive: map[sessions.ID]*Sandbox{}}
 	// Others may pass through the run directory, as each sandbox does by its own user ID, but not look.
+	if err := passable(c.RunDir); err != nil {
+		return nil, err
+	}
 	if err := errors.Join(makeDir(c.RunDir, 0o711), makeDir(l.disksDir(), 0o700), l.preparePrograms()); err != nil {
 		return nil, err
 	}
@@ -96,6 +99,20 @@ func New(ctx context.Context, c Config) (*Launcher, error) {
 	l.stop = stop
 	l.keepers.Go(func() { l.keepRules(ctx) })
 	return l, nil
+}
+
+// passable reports a directory above dir that users other than root may not pass: a sandbox is one, and finds its mounts
+// below dir.
+func passable(dir string) error {
+	for d := filepath.Dir(filepath.Clean(dir)); ; d = filepath.Dir(d) {
+		info, err := os.Stat(d)
+		if err == nil && info.Mode().Perm()&0o001 == 0 {
+			return fmt.Errorf("run directory %s: sandboxes cannot pass through %s (%s): chmod o+x it, or choose another", dir, d, info.Mode())
+		}
+		if d == "/" || d == "." {
+			return nil
+		}
+	}
 }
 
 func makeDir(path string, mode os.FileMode) error {

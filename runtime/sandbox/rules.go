@@ -27,8 +27,12 @@ func (l *Launcher) keepRules(ctx context.Context) {
 			if s.process.ended() {
 				continue
 			}
-			if _, err := s.link().Enforce(ctx, s.state.Limits); err != nil && ctx.Err() == nil {
+			restored, err := s.link().Enforce(ctx, s.state.Limits)
+			if err != nil && ctx.Err() == nil {
 				l.Log.Error("network rules", "sandbox", s.state.ID, "error", err)
+			}
+			if err == nil && !restored {
+				break // who flushes takes all: one that has its rules speaks for the others
 			}
 		}
 	}

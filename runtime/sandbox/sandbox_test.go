@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"berth/runtime/sandbox"
 	"berth/runtime/sandbox/sandboxtest"
 	"berth/sessions"
 	"berth/sessions/sessionstest"
@@ -92,6 +93,24 @@ func TestKilledLauncherIsSwept(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestRunDirectoryMustBePassable: a sandbox finds its mounts below the run directory, as a user like any other.
+func TestRunDirectoryMustBePassable(t *testing.T) {
+	h := sandboxtest.New(t)
+	closed := filepath.Join(t.TempDir(), "closed")
+	if err := os.Mkdir(closed, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	h.Config.RunDir = filepath.Join(closed, "run")
+	l, err := sandbox.New(t.Context(), h.Config)
+	if err == nil {
+		t.Fatal(errors.Join(errors.New("a run directory that sandboxes cannot reach was taken"), l.Close()))
+	}
+	if !strings.Contains(err.Error(), "chmod") {
+		t.Errorf("the error does not say what to do: %v", err)
+	}
+	h.Config.RunDir = filepath.Join("/run", "berth-"+h.Instance) // for the cleanup
 }
 
 // TestRootCannotChangeTheCache is the reason for docs/adr/0002: root of the sandbox tries to write to the shared layers.

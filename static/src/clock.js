@@ -5,7 +5,9 @@ const SOON = 2 * 60_000; // ms
 // Clock counts down to the session's end by the server's clock, whatever this machine's clock says.
 export class Clock {
   constructor(serverNow) {
-    this.skew = serverNow - Date.now();
+    // The server wrote its time just before the first byte of the page came; scripts run later.
+    const [page] = performance.getEntriesByType("navigation");
+    this.skew = serverNow - (page ? performance.timeOrigin + page.responseStart : Date.now());
     this.text = byId("countdown");
     this.extend = byId("extend");
     this.timer = setInterval(() => this.tick(), 1000);
