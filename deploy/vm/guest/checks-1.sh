@@ -126,33 +126,37 @@ session_cannot_escape_the_oom_killer() {
   berth rm "$id"
 }
 
-# A namespace plays the internet, at an address that is a public one.
+# A namespace plays the internet, at an address that is a public one. (timeout: with -T Debian's busybox wget crashes.)
 network_reaches_out_and_nothing_private() {
+  mkdir -p /tmp/www && echo from-outside >/tmp/www/index.html
   ip netns add internet
   ip link add outside type veth peer name eth0 netns internet
   ip addr add 1.2.3.1/24 dev outside && ip link set outside up
   ip -n internet addr add 1.2.3.4/24 dev eth0 && ip -n internet addr add 10.9.9.9/32 dev eth0
   ip -n internet link set eth0 up && ip -n internet link set lo up
   ip route add 10.9.9.9/32 dev outside
-  mkdir -p /tmp/www && echo from-outside >/tmp/www/index.html
   ip netns exec internet busybox httpd -f -p 80 -h /tmp/www &
+  local servers=($!)
+  busybox httpd -f -p 8081 -h /tmp/www & # the host's own
+  servers+=($!)
   until_true 20 curl -sf -o /dev/null http://10.9.9.9/
+  until_true 20 curl -sf -o /dev/null http://1.2.3.1:8081/
   id=$(session)
   note "$(nft list tables | paste -sd' '), ip_forward $(cat /proc/sys/net/ipv4/ip_forward), link berth$(slot_of "$id")"
   nft list tables | grep -q berth_
   ip link show "berth$(slot_of "$id")"
-  [[ $(berth exec "$id" -- wget -T 20 -qO- http://1.2.3.4/) == from-outside ]] || die "the outside is not reached"
-  if berth exec "$id" -- wget -T 5 -qO- http://10.9.9.9/; then die "a private address is reached"; fi
-  if berth exec "$id" -- wget -T 5 -qO- http://10.0.2.15:8080/healthz; then die "the host is reached"; fi
-  # The gateway answers names, and only that.
-  local gateway
+  [[ $(fetch http://1.2.3.4/) == from-outside ]] || die "the outside is not reached"
+  local gateway url
   gateway=$(berth exec "$id" -- sed -n 's/^nameserver //p' /etc/resolv.conf)
+  for url in http://10.9.9.9/ http://1.2.3.1:8081/ "http://$gateway:8081/"; do
+    if fetch "$url"; then die "$url is reached"; fi
+  done
   berth exec "$id" -- nc -w 10 "$gateway" 53 </dev/null || die "no name server at $gateway"
-  if berth exec "$id" -- nc -w 5 "$gateway" 8080 </dev/null; then die "the gateway's port 8080 is open"; fi
   berth rm "$id"
-  kill %1
+  kill "${servers[@]}"
   ip netns del internet
 }
+fetch() { berth exec "$id" -- timeout 8 wget -qO- "$1"; }
 
 # survives COMMAND…: a session and its program must not notice the command.
 survives() {
