@@ -1,0 +1,98 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+
+	"berth/quotas/disk"
+)
+
+func (w *launch) leaseImage(context.Context) error {
+	image, err := w.Images.Use(w.lease(w.id), w.spec.Image)
+	w.image = image
+	return err
+}
+
+func (w *launch) makeDirs(context.Context) error {
+	run := w.runDir(w.id)
+	if err := errors.Join(makeDir(run, 0o711), makeDir(w.diskDir(w.id), 0o700)); err != nil {
+		return err
+	}
+	return makeStage(filepath.Join(run, "stage"))
+}
+
+func (w *launch) makeLink(ctx context.Context) error {
+	link, err := w.Network.Allocate(ctx, string(w.id))
+	w.link = link
+	return err
+}
+
+// uid is the sandbox's root user on the host: the slot of its network link is its place among the ranges too.
+func (w *launch) uid() int { return int(w.UIDBase) + w.link.Slot*idRange }
+
+func (w *launch) makeDisk(ctx context.Context) error {
+	return disk.Create(ctx, w.diskPath(w.id), w.spec.Limits, w.DiskReserve)
+}
+
+func (w *launch) makeCgroup(ctx context.Context) error {
+	group, err := w.Cgroups.Create(ctx, string(w.id), w.spec.Limits, w.uid(), w.uid())
+	w.group = group
+	return err
+}
+
+func (w *launch) makeIDs(context.Context) error {
+	ids, err := newUserNamespace(w.uid(), idRange)
+	if err != nil {
+		return err
+	}
+	w.ids, w.files = ids, append(w.files, ids)
+	return nil
+}
+
+func (w *launch) openMounts(ctx context.Context) error {
+	open := []struct {
+		name string
+		from func() (*os.File, error)
+	}{
+		{"disk", func() (*os.File, error) { return disk.Attach(ctx, w.diskPath(w.id)) }},
+		{"layers", func() (*os.File, error) { return disk.CloneTree(w.Images.LayersDir(), false, true) }},
+		{"programs", func() (*os.File, error) {
+			return disk.CloneTree(filepath.Join(w.programsDir(), w.programs), false, true)
+		}},
+	}
+	for _, m := range open {
+		f, err := m.from()
+		if err != nil {
+			return fmt.Errorf("%s: %w", m.name, err)
+		}
+		w.files = append(w.files, f)
+		if err := disk.Idmap(f, w.ids); err != nil {
+			return fmt.Errorf("%s: %w", m.name, err)
+		}
+		w.mounts = append(w.mounts, stagedMount{m.name, f})
+	}
+	return nil
+}
+
+func (w *launch) makeSocket(context.Context) error {
+	path := w.socket(w.id)
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		return err
+	}
+	l.SetUnlinkOnClose(false) // the sandbox goes on listening
+	defer l.Close()
+	if err := os.Chmod(path, 0o600); err != nil {
+		return err
+	}
+	f, err := l.File()
+	if err != nil {
+		return err
+	}
+	w.listen, w.files = f, append(w.files, f)
+	return nil
+}
