@@ -56,6 +56,12 @@ type Names interface {
 	Unlisten(gateway netip.Addr) error // idempotent
 }
 
+// noNames is the name server of a launcher that has none.
+type noNames struct{}
+
+func (noNames) Listen(context.Context, netip.Addr) error { return nil }
+func (noNames) Unlisten(netip.Addr) error                { return nil }
+
 // Launcher implements sessions.Launcher.
 type Launcher struct {
 	Config

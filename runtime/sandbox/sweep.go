@@ -3,7 +3,6 @@ package sandbox
 import (
 	"context"
 	"errors"
-	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -52,12 +51,6 @@ func (l *Launcher) remnants() ([]sessions.ID, error) {
 	add(leases, err)
 	return ids, failed
 }
-
-// noNames is the name server of a launcher that has none.
-type noNames struct{}
-
-func (noNames) Listen(context.Context, netip.Addr) error { return nil }
-func (noNames) Unlisten(netip.Addr) error                { return nil }
 
 // lease is the name of a sandbox's hold on its image. It carries the server's name: servers may share a cache.
 func (l *Launcher) lease(id sessions.ID) string { return l.Instance + "-" + string(id) }
