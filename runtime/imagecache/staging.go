@@ -1,6 +1,7 @@
 package imagecache
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -152,13 +153,10 @@ func (c *Cache) heldByWriters() (map[string]bool, error) {
 	return held, nil
 }
 
-// discard moves something into the trash: at once, whatever its size.
+// discard moves something into the trash: at once, whatever its size. It goes there under a name that is its own from the
+// first moment: a directory made for it could be emptied before it came.
 func (c *Cache) discard(path string) error {
-	to, err := os.MkdirTemp(filepath.Join(c.dir, trashDir), "")
-	if err != nil {
-		return err
-	}
-	return os.Rename(path, filepath.Join(to, "x"))
+	return os.Rename(path, filepath.Join(c.dir, trashDir, rand.Text()))
 }
 
 // emptyTrash needs no lock. What it cannot remove now (the child of a killed writer may write for a moment more), the next
