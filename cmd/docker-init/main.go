@@ -23,22 +23,32 @@ func main() {
 	debug.SetGCPercent(-1) // it allocates nothing worth collecting
 	signals := make(chan os.Signal, 32)
 	signal.Notify(signals)
+	ended := make(chan os.Signal, 1) // one in it says all there is to say; a flood of other signals must not crowd it out
+	signal.Notify(ended, unix.SIGCHLD)
 	signal.Ignore(unix.SIGTTIN, unix.SIGTTOU) // handing over the terminal must not stop us
 	child := 0
 	if len(os.Args) > 1 {
 		child = start(os.Args[1:])
 	}
-	for s := range signals {
-		sig, ok := s.(unix.Signal)
-		switch {
-		case !ok || sig == unix.SIGURG: // SIGURG: the Go runtime's own
-		case sig == unix.SIGCHLD:
+	for {
+		select {
+		case <-ended:
 			reap(child)
-		case child != 0:
-			_ = unix.Kill(child, sig) // it has just ended: the next SIGCHLD says so
-		case sig == unix.SIGTERM:
-			os.Exit(0)
+		case s := <-signals:
+			pass(s, child)
 		}
+	}
+}
+
+// pass hands a signal on to the program.
+func pass(s os.Signal, child int) {
+	sig, ok := s.(unix.Signal)
+	switch {
+	case !ok || sig == unix.SIGURG || sig == unix.SIGCHLD: // SIGURG: the Go runtime's own
+	case child != 0:
+		_ = unix.Kill(child, sig) // it has just ended: SIGCHLD says so
+	case sig == unix.SIGTERM:
+		os.Exit(0)
 	}
 }
 
