@@ -14,8 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// WriteTar writes a directory, or one file, as a tar stream. Sockets are left out, as tar(1) does. A file that shrinks
-// meanwhile is an error; one that grows is cut at the size it had.
+// WriteTar writes a directory, or one file, as a tar stream. Sockets are left out, as tar(1) does, and so is what the
+// kernel makes up below the directory: proc and its like. A file that shrinks meanwhile is an error; one that grows is cut
+// at the size it had.
 func (t *Tree) WriteTar(name string, w io.Writer) error {
 	dir, base, err := t.archiveRoot(name)
 	if err != nil {
@@ -23,16 +24,57 @@ func (t *Tree) WriteTar(name string, w io.Writer) error {
 	}
 	defer dir.Close()
 	tw := tar.NewWriter(w)
+	madeUp := map[uint64]bool{} // by device
 	err = fs.WalkDir(dir.FS(), base, func(p string, d fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) && p != base {
 			return nil // removed meanwhile
 		}
-		if err != nil || p == "." {
+		if err != nil {
 			return err
 		}
-		return addToTar(tw, dir, p)
+		if p != "." {
+			if err := addToTar(tw, dir, p); err != nil {
+				return err
+			}
+		}
+		if d.IsDir() && isMadeUp(dir, p, madeUp) {
+			return fs.SkipDir
+		}
+		return nil
 	})
 	return errors.Join(err, tw.Close())
+}
+
+// isMadeUp reports whether a directory is of a file system whose files are the kernel's answers. known holds what has been
+// found out, by device.
+func isMadeUp(dir *os.Root, p string, known map[uint64]bool) bool {
+	info, err := dir.Lstat(p)
+	if err != nil {
+		return false // removed meanwhile
+	}
+	device := info.Sys().(*unixStat).Dev
+	if p == "." {
+		known[device] = false // it was asked for
+	}
+	if is, ok := known[device]; ok {
+		return is
+	}
+	f, err := dir.OpenFile(p, os.O_RDONLY|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	var st unix.Statfs_t
+	if err := unix.Fstatfs(int(f.Fd()), &st); err != nil {
+		return false
+	}
+	switch st.Type {
+	case unix.PROC_SUPER_MAGIC, unix.SYSFS_MAGIC, unix.CGROUP_SUPER_MAGIC, unix.CGROUP2_SUPER_MAGIC:
+		known[device] = true
+	default:
+		known[device] = false
+	}
+	return known[device]
 }
 
 func (t *Tree) archiveRoot(name string) (*os.Root, string, error) {

@@ -146,6 +146,28 @@ func TestWriteTarNames(t *testing.T) {
 	wantIs(t, c.WriteTar("/d", failing{}), unix.EPIPE)
 }
 
+// TestWriteTarOfAll: in proc are files that not even root may open.
+func TestWriteTarOfAll(t *testing.T) {
+	c := newContainer(t)
+	c.put(t, "z/file", "content", 0o600)
+	if err := c.write("/small/file", "on a mount"); err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if err := c.WriteTar("/", &b); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := names(t, &b), []string{"proc/", "small/", "small/file", "z/", "z/file"}; !slices.Equal(got, want) {
+		t.Errorf("it holds %.2000q, want %q", got, want)
+	}
+	b.Reset()
+	if err := c.WriteTar("/proc/sys/fs", &b); err != nil { // asked for, it is given
+		t.Error(err)
+	} else if got := names(t, &b); !slices.Contains(got, "inotify/max_user_watches") {
+		t.Errorf("it holds %q", got)
+	}
+}
+
 type failing struct{}
 
 func (failing) Write([]byte) (int, error) { return 0, unix.EPIPE }
