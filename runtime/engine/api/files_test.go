@@ -70,7 +70,7 @@ func TestFilesRefused(t *testing.T) {
 func TestDownloads(t *testing.T) {
 	s := serve(t).withFiles(t)
 	for _, name := range []string{
-		"page.html", "a b", `quote"back\slash`, "semi;colon=x", "a=b:c@d", "ünï.txt", "line\nbreak", "%41", "'()*!",
+		"page.html", "a b", `quote"back\slash`, "semi;colon=x", "a=b:c@d", "ünï.txt", "line\nbreak", "%41", "'()*!", "\xff.bin",
 	} {
 		if err := os.WriteFile(s.path(name), []byte("<script>alert(1)</script>"), 0o600); err != nil {
 			t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -24,25 +25,42 @@ func (t *Tree) WriteTar(name string, w io.Writer) error {
 	}
 	defer dir.Close()
 	tw := tar.NewWriter(w)
-	madeUp := map[uint64]bool{} // by device
-	err = fs.WalkDir(dir.FS(), base, func(p string, d fs.DirEntry, err error) error {
-		if errors.Is(err, fs.ErrNotExist) && p != base {
-			return nil // removed meanwhile
-		}
-		if err != nil {
+	err = pack(tw, dir, base, map[uint64]bool{})
+	return errors.Join(err, tw.Close())
+}
+
+// pack adds what is at p and below. fs.WalkDir would refuse names that are not UTF-8. madeUp is isMadeUp's.
+func pack(tw *tar.Writer, dir *os.Root, p string, madeUp map[uint64]bool) error {
+	if p != "." {
+		if err := addToTar(tw, dir, p); err != nil {
 			return err
 		}
-		if p != "." {
-			if err := addToTar(tw, dir, p); err != nil {
-				return err
-			}
-		}
-		if d.IsDir() && isMadeUp(dir, p, madeUp) {
-			return fs.SkipDir
-		}
+	}
+	info, err := dir.Lstat(p)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // removed meanwhile
+	}
+	if err != nil || !info.IsDir() || isMadeUp(dir, p, madeUp) {
+		return err
+	}
+	f, err := dir.OpenFile(p, os.O_RDONLY|unix.O_DIRECTORY, 0)
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil
-	})
-	return errors.Join(err, tw.Close())
+	}
+	if err != nil {
+		return err
+	}
+	names, err := f.Readdirnames(-1)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		if err := pack(tw, dir, path.Join(p, name), madeUp); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // isMadeUp reports whether a directory is of a file system whose files are the kernel's answers. known holds what has been

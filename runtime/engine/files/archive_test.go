@@ -62,6 +62,7 @@ func TestTarRoundTrip(t *testing.T) {
 	c.put(t, "from/"+long, "long", 0o600)
 	c.put(t, "from/big", strings.Repeat("0123456789", 100_000), 0o600)
 	c.put(t, "from/setuid", "", 0o755)
+	c.put(t, "from/not\xffUTF-8/\xfe", "bytes", 0o600)
 	c.symlink(t, "/etc/passwd", "from/absolute")
 	c.symlink(t, "../../../"+strings.Repeat("t", 150), "from/dangling")
 	if err := errors.Join(
