@@ -70,7 +70,8 @@ func (s *Server) HTTPServer() *http.Server {
 
 // recovering ends a request that panics, and only that one.
 func (s *Server) recovering(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
+		w := &answering{ResponseWriter: out}
 		defer func() {
 			switch v := recover(); v {
 			case nil:
@@ -78,6 +79,9 @@ func (s *Server) recovering(next http.Handler) http.Handler {
 				panic(v)
 			default:
 				s.Log.Error("panic", "path", r.URL.Path, "panic", v, "stack", string(debug.Stack()))
+				if w.begun {
+					panic(http.ErrAbortHandler) // the client must not take half an answer for a whole one
+				}
 				problem(w, http.StatusInternalServerError, "the sandbox met an internal error")
 			}
 		}()
@@ -102,13 +106,15 @@ func (s *Server) endProcesses(w http.ResponseWriter, r *http.Request) {
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	status := http.StatusInternalServerError
 	switch {
-	case errors.Is(err, files.ErrArchive), errors.Is(err, files.ErrIsRoot):
+	case errors.Is(err, files.ErrArchive), errors.Is(err, files.ErrIsRoot), errors.Is(err, unix.ELOOP),
+		errors.Is(err, unix.ENAMETOOLONG), errors.Is(err, unix.EINVAL): // EINVAL: a name that holds a zero byte
 		status = http.StatusBadRequest
 	case errors.Is(err, fs.ErrNotExist):
 		status = http.StatusNotFound
-	case errors.Is(err, fs.ErrPermission):
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, unix.EROFS):
 		status = http.StatusForbidden
-	case errors.Is(err, files.ErrNotRegular), errors.Is(err, fs.ErrExist), errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.EISDIR):
+	case errors.Is(err, files.ErrNotRegular), errors.Is(err, fs.ErrExist), errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.EISDIR),
+		errors.Is(err, unix.EBUSY):
 		status = http.StatusConflict
 	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
 		status = http.StatusInsufficientStorage

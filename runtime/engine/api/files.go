@@ -1,6 +1,7 @@
 package api
 
 import (
+	"mime"
 	"net/http"
 	"net/url"
 	"path"
@@ -22,7 +23,11 @@ func (s *Server) readFile(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case wantsTar(r):
 		w.Header().Set("Content-Type", "application/x-tar")
-		attach(w, path.Base(name)+".tar")
+		base := path.Base(name)
+		if base == "/" {
+			base = "root"
+		}
+		attach(w, base+".tar")
 		if err := tree.WriteTar(name, w); err != nil {
 			s.Log.Warn("archive cut short", "path", name, "error", err)
 			panic(http.ErrAbortHandler) // the client must not take half an archive for a whole one
@@ -35,16 +40,16 @@ func (s *Server) readFile(w http.ResponseWriter, r *http.Request) {
 		}
 		answer(w, http.StatusOK, entries)
 	default:
-		// Never sniffed, never shown: it is the visitor's content under our name.
 		w.Header().Set("Content-Type", "application/octet-stream")
-		w.Header().Set("X-Content-Type-Options", "nosniff")
 		attach(w, path.Base(name))
 		http.ServeContent(w, r, "", info.ModTime(), f)
 	}
 }
 
+// attach makes an answer a download: never sniffed, never shown, for it is the visitor's content under our name.
 func attach(w http.ResponseWriter, name string) {
-	w.Header().Set("Content-Disposition", "attachment; filename*=UTF-8''"+url.PathEscape(name))
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": name}))
 }
 
 func (s *Server) writeFile(w http.ResponseWriter, r *http.Request) {

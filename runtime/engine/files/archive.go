@@ -8,12 +8,16 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
-// WriteTar writes a directory, or one file, as a tar stream. Sockets are left out, as tar(1) does. A file that shrinks
-// meanwhile is an error; one that grows is cut at the size it had.
+// WriteTar writes a directory, or one file, as a tar stream. Sockets are left out, as tar(1) does, and so is what the
+// kernel makes up below the directory: proc and its like. A file that shrinks meanwhile is an error; one that grows is cut
+// at the size it had.
 func (t *Tree) WriteTar(name string, w io.Writer) error {
 	dir, base, err := t.archiveRoot(name)
 	if err != nil {
@@ -21,13 +25,74 @@ func (t *Tree) WriteTar(name string, w io.Writer) error {
 	}
 	defer dir.Close()
 	tw := tar.NewWriter(w)
-	err = fs.WalkDir(dir.FS(), base, func(p string, _ fs.DirEntry, err error) error {
-		if err != nil || p == "." {
+	err = pack(tw, dir, base, map[uint64]bool{})
+	return errors.Join(err, tw.Close())
+}
+
+// pack adds what is at p and below. fs.WalkDir would refuse names that are not UTF-8. madeUp is isMadeUp's.
+func pack(tw *tar.Writer, dir *os.Root, p string, madeUp map[uint64]bool) error {
+	if p != "." {
+		if err := addToTar(tw, dir, p); err != nil {
 			return err
 		}
-		return addToTar(tw, dir, p)
-	})
-	return errors.Join(err, tw.Close())
+	}
+	info, err := dir.Lstat(p)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // removed meanwhile
+	}
+	if err != nil || !info.IsDir() || isMadeUp(dir, p, madeUp) {
+		return err
+	}
+	f, err := dir.OpenFile(p, os.O_RDONLY|unix.O_DIRECTORY, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	names, err := f.Readdirnames(-1)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		if err := pack(tw, dir, path.Join(p, name), madeUp); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// isMadeUp reports whether a directory is of a file system whose files are the kernel's answers. known holds what has been
+// found out, by device.
+func isMadeUp(dir *os.Root, p string, known map[uint64]bool) bool {
+	info, err := dir.Lstat(p)
+	if err != nil {
+		return false // removed meanwhile
+	}
+	device := info.Sys().(*unixStat).Dev
+	if p == "." {
+		known[device] = false // it was asked for
+	}
+	if is, ok := known[device]; ok {
+		return is
+	}
+	f, err := dir.OpenFile(p, os.O_RDONLY|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	var st unix.Statfs_t
+	if err := unix.Fstatfs(int(f.Fd()), &st); err != nil {
+		return false
+	}
+	switch st.Type {
+	case unix.PROC_SUPER_MAGIC, unix.SYSFS_MAGIC, unix.CGROUP_SUPER_MAGIC, unix.CGROUP2_SUPER_MAGIC:
+		known[device] = true
+	default:
+		known[device] = false
+	}
+	return known[device]
 }
 
 func (t *Tree) archiveRoot(name string) (*os.Root, string, error) {
@@ -68,7 +133,10 @@ func addToTar(tw *tar.Writer, dir *os.Root, p string) error {
 	if !info.Mode().IsRegular() {
 		return tw.WriteHeader(h)
 	}
-	f, err := dir.Open(p)
+	f, err := dir.OpenFile(p, os.O_RDONLY|unix.O_NONBLOCK, 0) // it may be a pipe meanwhile
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -126,48 +194,87 @@ func leaves(err error) bool {
 }
 
 func unpack(dir *os.Root, h *tar.Header, r io.Reader) error {
-	p := strings.TrimPrefix(path.Clean("/"+h.Name), "/")
-	if p == "" {
+	if h.Typeflag == tar.TypeXGlobalHeader { // git-archive(1) notes the commit in one
 		return nil
 	}
-	for part := range strings.SplitSeq(h.Name, "/") {
-		if part == ".." {
-			return fmt.Errorf(`%w: a name with ".."`, ErrArchive)
-		}
+	p, err := localName(h.Name)
+	if err != nil || p == "" {
+		return err
 	}
 	if parent := path.Dir(p); parent != "." {
 		if err := dir.MkdirAll(parent, 0o755); err != nil {
 			return err
 		}
 	}
-	mode := h.FileInfo().Mode().Perm()
+	mode := h.FileInfo().Mode() & permissions
 	switch h.Typeflag {
 	case tar.TypeDir:
 		if err := dir.MkdirAll(p, 0o755); err != nil {
 			return err
 		}
 	case tar.TypeReg:
-		if err := replace(dir, p, r, mode); err != nil {
+		if err := replace(dir, p, r, mode.Perm()); err != nil {
 			return err
 		}
 	case tar.TypeSymlink:
 		_ = dir.Remove(p)
-		return errors.Join(dir.Symlink(h.Linkname, p), dir.Lchown(p, h.Uid, h.Gid))
+		if err := dir.Symlink(h.Linkname, p); err != nil {
+			return err
+		}
+		return dir.Lchown(p, h.Uid, h.Gid)
 	case tar.TypeLink:
-		_ = dir.Remove(p)
-		return dir.Link(strings.TrimPrefix(path.Clean("/"+h.Linkname), "/"), p)
+		return link(dir, h.Linkname, p)
 	default:
 		return fmt.Errorf("%w: an entry of type %q", ErrArchive, h.Typeflag)
 	}
 	return errors.Join(dir.Lchown(p, h.Uid, h.Gid), dir.Chmod(p, mode), dir.Chtimes(p, h.ModTime, h.ModTime))
 }
 
+// localName returns a name of an archive as one below a directory; empty for the directory itself.
+func localName(name string) (string, error) {
+	for part := range strings.SplitSeq(name, "/") {
+		if part == ".." {
+			return "", fmt.Errorf("%w: a name with ..", ErrArchive)
+		}
+	}
+	return strings.TrimPrefix(path.Clean("/"+name), "/"), nil
+}
+
+// link makes a hard link to what the archive has brought before.
+func link(dir *os.Root, target, p string) error {
+	target, err := localName(target)
+	if err != nil || target == p {
+		return err
+	}
+	_ = dir.Remove(p)
+	err = dir.Link(target, p)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: a link to what is not there: %w", ErrArchive, err)
+	}
+	return err
+}
+
+// replace writes a file. Half a file is removed: nobody shall take it for a whole one.
 func replace(dir *os.Root, p string, r io.Reader, mode fs.FileMode) error {
 	_ = dir.Remove(p) // never write through a link
 	f, err := dir.OpenFile(p, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(f, r)
-	return errors.Join(err, f.Close())
+	_, err = io.Copy(f, content{r})
+	if err = errors.Join(err, f.Close()); err != nil {
+		return errors.Join(err, dir.Remove(p))
+	}
+	return nil
+}
+
+// content is what an archive holds of a file: failing to read it is the archive's fault, not the disk's.
+type content struct{ io.Reader }
+
+func (c content) Read(b []byte) (int, error) {
+	n, err := c.Reader.Read(b)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = fmt.Errorf("%w: %w", ErrArchive, err)
+	}
+	return n, err
 }

@@ -3,6 +3,7 @@
 package files
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -109,6 +110,12 @@ func (t *Tree) openRoot(name string) (*os.Root, error) {
 		return nil, err
 	}
 	defer h.Close()
+	// os.OpenRoot opens before it looks: that waits for ever at a pipe, and at a device has effects.
+	if info, err := h.Stat(); err != nil {
+		return nil, err
+	} else if !info.IsDir() {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: unix.ENOTDIR}
+	}
 	return os.OpenRoot(fmt.Sprintf("/proc/self/fd/%d", h.Fd()))
 }
 
@@ -122,11 +129,14 @@ func (t *Tree) parent(name string) (*os.Root, string, error) {
 	return root, base, err
 }
 
+// permissions are the bits of a mode that belong to a file, not to its kind.
+const permissions = fs.ModePerm | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky
+
 // Write puts all of r into a file: into a new one beside it that then takes its place, so that a reader sees the old or
 // the new content and a full disk leaves the old. An existing file's mode and owner are kept; a symbolic link's target
 // is written.
 func (t *Tree) Write(name string, r io.Reader) error {
-	dir, base, err := t.parent(t.follow(name))
+	dir, base, err := t.follow(name)
 	if err != nil {
 		return err
 	}
@@ -137,9 +147,9 @@ func (t *Tree) Write(name string, r io.Reader) error {
 			return fmt.Errorf("%s: %w", name, ErrNotRegular)
 		}
 		st := info.Sys().(*unixStat)
-		mode, uid, gid = info.Mode().Perm(), int(st.Uid), int(st.Gid)
+		mode, uid, gid = info.Mode()&permissions, int(st.Uid), int(st.Gid)
 	}
-	temp := fmt.Sprintf(".%.200s.%x", base, time.Now().UnixNano())
+	temp := ".berth-" + rand.Text() // not from base: with more its name may be too long
 	f, err := dir.OpenFile(temp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
@@ -155,19 +165,32 @@ func (t *Tree) Write(name string, r io.Reader) error {
 	return nil
 }
 
-// follow returns where a symbolic link leads inside the container, or name itself. The kernel names a file of another
-// mount namespace by its path there (d_path), which is the container's.
-func (t *Tree) follow(name string) string {
-	h, err := t.handle(name)
-	if err != nil {
-		return name
+// maxLinks is how many symbolic links lead to a file at most: path_resolution(7).
+const maxLinks = 40
+
+// follow is parent, of the file that name leads to where it is a symbolic link. The file need not exist.
+func (t *Tree) follow(name string) (*os.Root, string, error) {
+	at := path.Clean("/" + name)
+	for range maxLinks {
+		dir, base := path.Split(at)
+		if base == "" || base == "." || base == ".." {
+			return nil, "", fmt.Errorf("%s: %w", name, ErrNotRegular)
+		}
+		root, err := t.openRoot(dir)
+		if err != nil {
+			return nil, "", err
+		}
+		target, err := root.Readlink(base)
+		if err != nil { // not a link, or nothing yet
+			return root, base, nil //nolint:nilerr // what is wrong shows when it is used
+		}
+		_ = root.Close()
+		if !path.IsAbs(target) {
+			target = dir + target // not cleaned: dir may itself hold links, and .. is the parent of where they lead
+		}
+		at = target
 	}
-	defer h.Close()
-	target, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", h.Fd()))
-	if err != nil {
-		return name
-	}
-	return target
+	return nil, "", &fs.PathError{Op: "open", Path: name, Err: unix.ELOOP}
 }
 
 // Mkdir makes a directory and those above it; one that exists is fine.
