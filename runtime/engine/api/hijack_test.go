@@ -16,7 +16,7 @@ func TestWebsocket(t *testing.T) {
 			t.Error(err)
 			return
 		}
-		defer conn.Close()
+		defer func() { _ = conn.Close() }()
 		if kind, b, err := conn.ReadMessage(); err != nil || conn.WriteMessage(kind, b) != nil {
 			t.Errorf("echo: %v", err)
 		}
@@ -25,7 +25,7 @@ func TestWebsocket(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	defer res.Body.Close()
 	if err := conn.WriteMessage(websocket.TextMessage, []byte("hello")); err != nil {
 		t.Fatal(err)

@@ -234,7 +234,7 @@ func unpack(dir *os.Root, h *tar.Header, r io.Reader) error {
 func localName(name string) (string, error) {
 	for part := range strings.SplitSeq(name, "/") {
 		if part == ".." {
-			return "", fmt.Errorf("%w: a name with ..", ErrArchive)
+			return "", fmt.Errorf("%w: a name with \"..\"", ErrArchive)
 		}
 	}
 	return strings.TrimPrefix(path.Clean("/"+name), "/"), nil
