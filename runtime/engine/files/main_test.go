@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"berth/runtime/chroot"
 	"berth/runtime/engine/files"
 )
 
@@ -98,7 +99,7 @@ func newContainer(t *testing.T) container {
 func startContainer(t *testing.T, dir string) int {
 	t.Helper()
 	cmd := exec.Command("/proc/self/exe", containerCommand, dir)
-	cmd.SysProcAttr = &unix.SysProcAttr{Unshareflags: unix.CLONE_NEWNS}
+	cmd.SysProcAttr = &unix.SysProcAttr{Cloneflags: unix.CLONE_NEWNS}
 	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0") // the race detector's own wait, a second by default
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
@@ -109,7 +110,7 @@ func startContainer(t *testing.T, dir string) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
+	if err := chroot.Thread(cmd.Start); err != nil { // pivot_root(2) wants a true root
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
