@@ -10,7 +10,7 @@ import (
 // Times that no operator needs to choose.
 const (
 	usageWatched   = time.Second      // between two readings of a sandbox that somebody watches
-	usageUnwatched = 5 * time.Second  // and of one that nobody watches
+	usageUnwatched = 15 * time.Second // and of one that nobody watches: only for what is told to those who come later
 	usageTimeout   = 3 * time.Second  // of one reading
 	clockTick      = 2 * time.Second  // between two looks at the wall clock
 	clockTolerance = time.Second      // that the wall clock may stray before expiry times are told anew

@@ -19,8 +19,8 @@ func TestUsageIsReadFasterWhileWatched(t *testing.T) {
 			w.pass(d)
 			return w.launcher.UsageReads(c.ID) - before
 		}
-		if n := reads(20 * time.Second); n != 4 {
-			t.Errorf("%d readings in 20 s while nobody watches, want 4", n)
+		if n := reads(time.Minute); n != 4 {
+			t.Errorf("%d readings in a minute while nobody watches, want 4", n)
 		}
 		r := w.watch(c.ID)
 		if n := reads(20 * time.Second); n < 19 || n > 21 {
@@ -37,8 +37,8 @@ func TestUsageIsReadFasterWhileWatched(t *testing.T) {
 		}
 		r.stop()
 		w.pass(2 * time.Second)
-		if n := reads(20 * time.Second); n != 4 {
-			t.Errorf("%d readings in 20 s after the watcher left, want 4", n)
+		if n := reads(time.Minute); n != 4 {
+			t.Errorf("%d readings in a minute after the watcher left, want 4", n)
 		}
 	})
 }
