@@ -74,9 +74,6 @@ func (s *Server) Listen(ctx context.Context) error {
 	return nil
 }
 
-// Addr is the address listened on, after Listen.
-func (s *Server) Addr() net.Addr { return s.listener.Addr() }
-
 // URL is where a browser on this host finds the server, after Listen.
 func (s *Server) URL() string {
 	scheme := "http"

@@ -36,10 +36,9 @@ const pathDefault = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbi
 // processes and files, and is `the host` to the Docker engine. rootfs is mounted; etc holds resolv.conf, hosts and hostname.
 func WorkspaceSpec(c boot.Config, rootfs, etc string) (*specs.Spec, error) {
 	adj := oomScore
-	s := &specs.Spec{
-		Version:  specs.Version,
-		Hostname: c.Hostname,
-		Root:     &specs.Root{Path: rootfs},
+	s := &specs.Spec{ // without a host name: the workspace shares the sandbox's own
+		Version: specs.Version,
+		Root:    &specs.Root{Path: rootfs},
 		Process: &specs.Process{
 			Args: []string{initPath}, Cwd: "/", Env: []string{pathDefault},
 			Capabilities: WorkspaceCapabilities(), OOMScoreAdj: &adj,
@@ -60,7 +59,6 @@ func WorkspaceSpec(c boot.Config, rootfs, etc string) (*specs.Spec, error) {
 			Resources:     &specs.LinuxResources{},
 		},
 	}
-	s.Hostname = "" // set in the sandbox's own UTS namespace, which the workspace shares
 	profile, err := seccomp.GetDefaultProfile(s)
 	if err != nil {
 		return nil, fmt.Errorf("seccomp profile: %w", err)
