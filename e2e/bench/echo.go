@@ -40,16 +40,23 @@ func (b *bench) echo(ctx context.Context, r *report) (err error) {
 	if err := typist.settle(ctx); err != nil {
 		return err
 	}
-	var idle, busy samples
+	bare, err := newBareShell(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, bare.close()) }()
+	n := b.strokes / echoRounds
+	var idle, busy, bareIdle, bareBusy samples
 	for range echoRounds {
-		if err := typist.strokes(ctx, b.strokes/echoRounds, &idle); err != nil {
+		if err := errors.Join(strokes(ctx, typist, n, &idle), strokes(ctx, bare, n, &bareIdle)); err != nil {
 			return err
 		}
 		flood, err := b.startNeighbour(ctx, neighbour)
 		if err != nil {
 			return err
 		}
-		if err := errors.Join(typist.strokes(ctx, b.strokes/echoRounds, &busy), flood.stop()); err != nil {
+		err = errors.Join(strokes(ctx, typist, n, &busy), strokes(ctx, bare, n, &bareBusy), flood.stop())
+		if err != nil {
 			return err
 		}
 	}
@@ -59,6 +66,8 @@ func (b *bench) echo(ctx context.Context, r *report) (err error) {
 		what: "keystroke p99 beside yes", ours: spread(busy), peer: "its idle " + spread(idle), ratio: ratio, goal: "p99 ≤ 2×",
 		met: ratio <= 2, count: len(busy),
 	})
+	r.remark("a bare bash on a PTY of the host, one CPU, no Berth, typed into beside the same neighbour: p99 %s ms, idle %s ms: %.1f×",
+		millis(bareBusy.p99()), millis(bareIdle.p99()), float64(bareBusy.p99())/float64(bareIdle.p99()))
 	return nil
 }
 
@@ -82,18 +91,28 @@ func (m *machine) settle(ctx context.Context) error {
 	}
 }
 
+// keyboard is where a key is typed and its echo seen.
+type keyboard interface {
+	// stroke types a key and returns when something is shown.
+	stroke(ctx context.Context, key byte) error
+}
+
+func (m *machine) stroke(ctx context.Context, key byte) error {
+	if _, err := m.term.Write([]byte{key}); err != nil {
+		return err
+	}
+	return m.output(ctx, func([]byte) bool { return true })
+}
+
 // strokes types a letter and takes it back, n times together, and waits for what the shell shows each time.
-func (m *machine) strokes(ctx context.Context, n int, into *samples) error {
+func strokes(ctx context.Context, k keyboard, n int, into *samples) error {
 	for i := range n {
-		key := []byte{'k'}
+		key := byte('k')
 		if i%2 == 1 {
-			key[0] = 0x7f // backspace
+			key = 0x7f // backspace
 		}
 		began := time.Now()
-		if _, err := m.term.Write(key); err != nil {
-			return err
-		}
-		if err := m.output(ctx, func([]byte) bool { return true }); err != nil {
+		if err := k.stroke(ctx, key); err != nil {
 			return err
 		}
 		*into = append(*into, time.Since(began))
