@@ -11,6 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+var errUnavailable = errdefs.ErrUnavailable // 503
+
 // hidden classifies an error without a word of its own: Docker's messages are what clients print and compare.
 type hidden struct{ class error }
 
