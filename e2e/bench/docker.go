@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// dockerPeer is a dockerd with directories of its own. Its containers have no network, which is to its advantage.
+// dockerPeer is a dockerd with directories of its own, in this program's network namespace.
 type dockerPeer struct {
 	cmd  *exec.Cmd
 	host string
@@ -36,7 +36,7 @@ func newDockerPeer(ctx context.Context, b *bench) (*dockerPeer, error) {
 	d := &dockerPeer{host: "unix://" + filepath.Join(dir, "docker.sock"), log: &bytes.Buffer{}}
 	d.cmd = exec.Command(daemon, //nolint:noctx // stop ends it
 		"--data-root", filepath.Join(dir, "data"), "--exec-root", filepath.Join(dir, "exec"),
-		"--pidfile", filepath.Join(dir, "pid"), "-H", d.host, "--bridge=none", "--iptables=false", "--ip6tables=false")
+		"--pidfile", filepath.Join(dir, "pid"), "-H", d.host)
 	d.cmd.Stdout, d.cmd.Stderr = d.log, d.log
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := d.cmd.Start(); err != nil {
@@ -77,7 +77,7 @@ func (d *dockerPeer) load(ctx context.Context, name, rootfs string) error {
 	return nil
 }
 
-// run is from `docker run -it` to the first byte of the shell's prompt.
+// run is from `docker run -it` to the first byte of the shell's prompt. It has no network, which is to dockerd's advantage.
 func (d *dockerPeer) run(ctx context.Context, image string) (time.Duration, error) {
 	shell := map[string]string{"debian": "bash", "busybox": "sh"}[image]
 	cmd := d.docker(ctx, "run", "-it", "--rm", "--network", "none", image, shell)

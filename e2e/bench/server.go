@@ -24,6 +24,7 @@ const environments = `environments:
   - {name: debian, title: D, image: debian, limits: &limits {cpus: 1, memory: 1GB, pids: 512, disk: 4GB, inodes: 262144, bandwidth: 100Mbit/s, terminals: 8}, lifetime: 45m, max_lifetime: 3h, idle_timeout: 0s, pool: 2}
   - {name: busybox, title: B, image: busybox, limits: *limits, lifetime: 45m, max_lifetime: 3h, idle_timeout: 0s, pool: 2}
   - {name: debian-cold, title: D, image: debian, limits: *limits, lifetime: 45m, max_lifetime: 3h, idle_timeout: 0s, pool: 0}
+  - {name: docker, title: D, image: debian, limits: {cpus: 2, memory: 4GB, pids: 8192, disk: 8GB, inodes: 524288, bandwidth: 0, terminals: 8}, lifetime: 45m, max_lifetime: 3h, idle_timeout: 0s, pool: 0}
   - {name: busybox-cold, title: B, image: busybox, limits: *limits, lifetime: 45m, max_lifetime: 3h, idle_timeout: 0s, pool: 0}
 `
 
