@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"strings"
 	"testing"
 
@@ -146,37 +145,5 @@ func TestBodyMustSayThatItIsJSON(t *testing.T) {
 	h.ServeHTTP(w, r)
 	if w.Code != 400 || !strings.Contains(w.Body.String(), "must be 'application/json'") {
 		t.Errorf("%d %s", w.Code, w.Body)
-	}
-}
-
-func TestFilters(t *testing.T) {
-	parse := func(raw string) (dockerapi.Filters, error) {
-		return dockerapi.ParseFilters(httptest.NewRequest(http.MethodGet, "/x?filters="+url.QueryEscape(raw), nil), "label", "label!", "name", "all")
-	}
-	for _, raw := range []string{`{"name":["a","b"]}`, `{"name":{"a":true,"b":true,"c":false}}`} {
-		f, err := parse(raw)
-		if err != nil || !f.Exact("name", "b") || f.Exact("name", "c") || !f.Exact("other", "x") {
-			t.Errorf("%s: %v %v", raw, f, err)
-		}
-	}
-	for _, raw := range []string{`{`, `{"nope":["a"]}`, `{"name":7}`} {
-		if _, err := parse(raw); dockerapi.StatusOf(err) != 400 {
-			t.Errorf("%s: %v", raw, err)
-		}
-	}
-	f, err := parse(`{"label":["a","b=1"],"label!":["c"],"all":["maybe"]}`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for want, labels := range map[bool]map[string]string{true: {"a": "", "b": "1"}, false: {"a": "", "b": "2"}} {
-		if f.Labels(labels) != want {
-			t.Errorf("labels %v: not %v", labels, want)
-		}
-	}
-	if f.Labels(map[string]string{"a": "", "b": "1", "c": ""}) {
-		t.Error("label! does not exclude")
-	}
-	if _, _, err := f.Bool("all"); dockerapi.StatusOf(err) != 400 {
-		t.Errorf("a boolean that is none: %v", err)
 	}
 }

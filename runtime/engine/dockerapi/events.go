@@ -10,6 +10,7 @@ import (
 	api "github.com/moby/moby/api/types/events"
 
 	"berth/runtime/engine/events"
+	"berth/runtime/engine/filter"
 )
 
 // Events answers GET /events.
@@ -34,8 +35,11 @@ func (e Events) follow(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	f, err := ParseFilters(r, eventFilters...)
+	f, err := filter.Parse(q.Get("filters"))
 	if err != nil {
+		return err
+	}
+	if err := f.Only(eventFilters...); err != nil {
 		return err
 	}
 	ctx := r.Context()
@@ -72,22 +76,20 @@ func (e Events) follow(w http.ResponseWriter, r *http.Request) error {
 }
 
 // wanted applies the filters of docker-events(1).
-func wanted(f Filters, m api.Message) bool {
+func wanted(f filter.Args, m api.Message) bool {
 	action, _, _ := strings.Cut(string(m.Action), ":") // "health_status: healthy"
 	for _, typ := range []api.Type{api.ContainerEventType, api.ImageEventType, api.NetworkEventType, api.VolumeEventType} {
 		if f.Has(string(typ)) && !(m.Type == typ && names(f, string(typ), m)) {
 			return false
 		}
 	}
-	return f.Exact("event", action, string(m.Action)) && f.Exact("type", string(m.Type)) && f.Exact("scope", m.Scope) &&
+	return (f.Exact("event", action) || f.Exact("event", string(m.Action))) && f.Exact("type", string(m.Type)) && f.Exact("scope", m.Scope) &&
 		f.Labels(m.Actor.Attributes)
 }
 
 // names reports whether a filter value is the actor's ID, the beginning of it, or its name.
-func names(f Filters, typ string, m api.Message) bool {
-	return f.Match(typ, func(want string) bool {
-		return strings.HasPrefix(m.Actor.ID, want) || m.Actor.Attributes["name"] == want || m.Actor.Attributes["image"] == want
-	})
+func names(f filter.Args, typ string, m api.Message) bool {
+	return f.Prefix(typ, m.Actor.ID) || f.Exact(typ, m.Actor.Attributes["name"]) || f.Exact(typ, m.Actor.Attributes["image"])
 }
 
 // ParseTime reads a moment as the API writes them: seconds since 1970 with up to nine digits behind the point, or RFC 3339.
