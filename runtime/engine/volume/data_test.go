@@ -84,9 +84,9 @@ func TestPopulateOnlyIntoAnEmptyVolume(t *testing.T) {
 func TestOptions(t *testing.T) {
 	s, _, _ := open(t, volume.Options{})
 	for want, options := range map[string]map[string]string{
-		`create data: invalid option: "foo"`:                    {"foo": "bar"},
-		`create data: missing required option: "type"`:          {"device": "tmpfs"},
-		`create data: missing required option: "device"`:        {"type": "tmpfs"},
+		`create data: invalid option: "foo"`:                     {"foo": "bar"},
+		`create data: missing required option: "type"`:           {"device": "tmpfs"},
+		`create data: missing required option: "device"`:         {"type": "tmpfs"},
 		`create data: quota size requested but no quota support`: {"size": "1g"},
 		`create data: volume option type=nfs is not supported in this playground: it has tmpfs, and none with o=bind`: {
 			"type": "nfs", "device": ":/x", "o": "addr=1.2.3.4",

@@ -176,9 +176,9 @@ func TestOpenFindsVolumesAgain(t *testing.T) {
 	v, err := s.Create(volumetypes.CreateRequest{Name: "data", Labels: map[string]string{"a": "b"}})
 	must(t, err)
 	must(t, os.MkdirAll(filepath.Join(dir, ".removing-x", "_data"), 0o755))
-	must(t, os.MkdirAll(filepath.Join(dir, "half"), 0o755))           // killed before its description was written
-	must(t, os.MkdirAll(filepath.Join(dir, "lost", "_data"), 0o755))  // its description is gone
-	must(t, os.MkdirAll(filepath.Join(dir, "lost+found"), 0o755))     // not ours
+	must(t, os.MkdirAll(filepath.Join(dir, "half"), 0o755))            // killed before its description was written
+	must(t, os.MkdirAll(filepath.Join(dir, "lost", "_data"), 0o755))   // its description is gone
+	must(t, os.MkdirAll(filepath.Join(dir, "lost+found"), 0o755))      // not ours
 	must(t, os.MkdirAll(filepath.Join(dir, "broken", "_data"), 0o755)) // its description cannot be read
 	must(t, os.WriteFile(filepath.Join(dir, "broken", "volume.json"), []byte("{"), 0o600))
 	s, err = volume.Open(dir, &events.Bus{}, volume.Options{})
