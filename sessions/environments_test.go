@@ -71,6 +71,7 @@ func TestLoadEnvironmentsRefuses(t *testing.T) {
 		"bad time":      {edit("20s", "soon"), []string{"line 5", "soon"}},
 		"wrong type":    {edit("pids: 100", "pids: many"), []string{"line 4"}},
 		"no yaml":       {"environments: [", []string{"line 1"}},
+		"a tag":         {"environments:\n  !0 00000", []string{"not the YAML of environments"}},
 		"twice":         {goodEnvironment + strings.TrimPrefix(goodEnvironment, "environments:\n"), []string{"environment a", "twice"}},
 		"key twice":     {edit("image: a:1", "image: a:1\n    image: a:2"), []string{"line 4", "image"}},
 		"bad name":      {edit("name: a", "name: ../a"), []string{"../a"}},
