@@ -20,7 +20,7 @@ import (
 // TestExpiry lets a session's time run out.
 func TestExpiry(t *testing.T) {
 	s := serve(t)
-	const lifetime = 8 * time.Second
+	const lifetime = 20 * time.Second
 	box, err := s.tryOpen(t.Context(), "debian", lifetime)
 	must(t, err)
 	if left := s.corner.Remnants(t); len(left) < 8 {

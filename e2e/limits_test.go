@@ -5,14 +5,28 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/creack/pty"
+
 	"berth/quotas"
 	"berth/sessions"
+)
+
+// What p99 of a neighbour's keystroke may be beside bombs. 100 ms are promised, of a machine that does nothing else. One that
+// also runs other tests can keep anybody waiting: beside the neighbour somebody types into a shell on a PTY of the host,
+// without Berth, and only where that one's p99 shows that the machine was free is the promise held against Berth. What
+// holds always is the bound that a sandbox without its limits would break.
+const (
+	promised   = 100 * time.Millisecond
+	freeWithin = 15 * time.Millisecond // p99 of the bare PTY; 1 to 5 ms beside the same bombs on two cores that are free
+	always     = time.Second
 )
 
 // TestBombs lets a session meet each of its limits while a neighbour types.
@@ -21,7 +35,7 @@ func TestBombs(t *testing.T) {
 	bombed, neighbour := s.open("debian"), s.open("busybox")
 	notices := bombed.watch()
 	quiet := keystrokes(t, "without bombs", neighbour.typing(50))
-	typing := neighbour.typing(math.MaxInt)
+	typing, bareTyping := neighbour.typing(math.MaxInt), typing(t, math.MaxInt, bareShell(t))
 	shell := bombed.terminal("1")
 	for _, bomb := range []struct {
 		kind, command, shows string // shows: what the program says that meets the limit
@@ -46,9 +60,13 @@ func TestBombs(t *testing.T) {
 		shell.types("echo usable-$((40+2))\r")
 		shell.until("usable-42")
 	}
-	// Machines of tests are noisy: the strict figure is the benchmark's.
-	if p99 := keystrokes(t, "beside bombs", typing); p99 > max(time.Second, 10*quiet) {
-		t.Errorf("a keystroke of the neighbour takes %s at p99, %s without bombs", p99, quiet)
+	p99, bare := keystrokes(t, "beside bombs", typing), keystrokes(t, "beside bombs, without Berth", bareTyping)
+	limit := max(always, 10*quiet)
+	if bare <= freeWithin {
+		limit = promised
+	}
+	if p99 > limit {
+		t.Errorf("a keystroke of the neighbour takes %s at p99, %s without bombs, %s without Berth; want %s", p99, quiet, bare, limit)
 	}
 	if got := bombed.sh("echo lives; df -i / | awk 'NR==2 { print ($4 > 0) }'"); got.Stdout != "lives\n1\n" {
 		t.Errorf("the session that was bombed says %+v", got)
@@ -70,42 +88,74 @@ func keystrokes(t *testing.T, when string, typing func() ([]time.Duration, error
 	return p99
 }
 
-// typing types n keys, or as many as are possible before the function is called that it returns. That tells how long each
-// echo took.
+// typing types n keys into a terminal of the session's own.
 func (s *session) typing(n int) func() ([]time.Duration, error) {
 	s.t.Helper()
 	shell := s.terminal("typing")
 	shell.types("\r")
 	shell.until("#")
-	ctx, cancel := context.WithCancel(s.t.Context())
+	return typing(s.t, n, func(ctx context.Context, key string) error {
+		shell.forget()
+		if err := shell.Type(ctx, []byte(key)); err != nil || key == eraseLine {
+			return err
+		}
+		return shell.read(ctx, patience, func() bool { return strings.Contains(shell.output.String(), key) })
+	})
+}
+
+// bareShell is a shell on a PTY of the host, typed into directly.
+func bareShell(t *testing.T) func(ctx context.Context, key string) error {
+	t.Helper()
+	cmd := exec.Command("bash", "--norc")
+	cmd.Env = append(os.Environ(), "PS1=$ ", "TERM=dumb")
+	tty, err := pty.Start(cmd)
+	must(t, err)
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait() // killed
+		_ = tty.Close()
+	})
+	buf := make([]byte, 4<<10)
+	return func(_ context.Context, key string) error {
+		_, err := tty.WriteString(key)
+		for n := 0; err == nil && key != eraseLine && !strings.Contains(string(buf[:n]), key); {
+			n, err = tty.Read(buf)
+		}
+		return err
+	}
+}
+
+const eraseLine = "\x15" // ctrl-U
+
+// typing types n keys, or as many as are possible before the function is called that it returns. That tells how long each
+// echo took. stroke returns when the key is shown, or at once for eraseLine.
+func typing(t *testing.T, n int, stroke func(ctx context.Context, key string) error) func() ([]time.Duration, error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
 	var times []time.Duration
 	failed, done := make(chan error, 1), make(chan struct{})
 	go func() {
 		defer close(done)
 		for i := range n {
-			key := string(rune('a' + i%26))
-			shell.forget()
 			began := time.Now()
-			err := shell.Type(ctx, []byte(key))
-			if err == nil {
-				err = shell.read(ctx, patience, func() bool { return strings.Contains(shell.output.String(), key) })
-			}
-			if err != nil {
+			if err := stroke(ctx, string(rune('a'+i%26))); err != nil {
 				failed <- err
 				return
 			}
 			times = append(times, time.Since(began))
 			if i%40 == 39 {
-				_ = shell.Type(ctx, []byte{'u' & 0x1f}) // ctrl-U: an empty line again
+				_ = stroke(ctx, eraseLine)
 			}
 			select {
 			case <-time.After(25 * time.Millisecond): // as fast as nobody types
 			case <-ctx.Done():
+				failed <- nil
+				return
 			}
 		}
 		failed <- nil
 	}()
-	s.t.Cleanup(func() { cancel(); <-done })
+	t.Cleanup(func() { cancel(); <-done })
 	return func() ([]time.Duration, error) {
 		if n == math.MaxInt {
 			cancel()

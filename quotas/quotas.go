@@ -5,6 +5,7 @@ package quotas
 import (
 	"errors"
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -14,6 +15,12 @@ const (
 	MinPIDs        = 64
 	MinDiskBytes   = 64 << 20
 	MinDiskInodes  = 4096
+)
+
+// Largest values that a kernel takes.
+const (
+	MaxCPUs = 8192    // CONFIG_NR_CPUS at most
+	MaxPIDs = 4 << 20 // PID_MAX_LIMIT
 )
 
 // Limits bound one sandbox, its engine included.
@@ -38,12 +45,14 @@ type Egress struct {
 // Validate reports the first limit that cannot work, by its name.
 func (l Limits) Validate() error {
 	switch {
-	case l.CPUs <= 0:
-		return fmt.Errorf("cpus is %v: it must be more than 0", l.CPUs)
+	case l.CPUs <= 0 || l.CPUs > MaxCPUs || math.IsNaN(l.CPUs):
+		return fmt.Errorf("cpus is %v: it must be more than 0, and at most %d", l.CPUs, MaxCPUs)
 	case l.MemoryBytes < MinMemoryBytes:
 		return fmt.Errorf("memory is %d bytes: the least is %d", l.MemoryBytes, int64(MinMemoryBytes))
 	case l.PIDs < MinPIDs:
 		return fmt.Errorf("pids is %d: the least is %d", l.PIDs, MinPIDs)
+	case l.PIDs > MaxPIDs:
+		return fmt.Errorf("pids is %d: the most is %d", l.PIDs, MaxPIDs)
 	case l.DiskBytes < MinDiskBytes:
 		return fmt.Errorf("disk is %d bytes: the least is %d", l.DiskBytes, int64(MinDiskBytes))
 	case l.DiskInodes < MinDiskInodes:
@@ -52,8 +61,11 @@ func (l Limits) Validate() error {
 		return errors.New("bandwidth is negative")
 	case l.Terminals < 1:
 		return errors.New("terminals must be at least 1")
+	case l.Egress.ConnectionsPerSecond < 0:
+		return errors.New("egress connections_per_second is negative")
 	}
-	return nil
+	_, err := ParsePorts(l.Egress.Ports)
+	return err
 }
 
 // Usage is what a sandbox holds at one moment. Counters only grow.

@@ -3,7 +3,6 @@ package sessions
 import (
 	"errors"
 	"fmt"
-	"math"
 	"regexp"
 )
 
@@ -34,9 +33,6 @@ func (e Environment) Validate() error {
 		return errors.New("idle_timeout is negative")
 	case e.Pool < 0:
 		return errors.New("pool is negative")
-	}
-	if math.IsNaN(e.Limits.CPUs) || math.IsInf(e.Limits.CPUs, 0) {
-		return errors.New("limits: cpus must be a number like 0.5 or 2")
 	}
 	if err := e.Limits.Validate(); err != nil {
 		return fmt.Errorf("limits: %w", err)

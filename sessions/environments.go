@@ -47,11 +47,9 @@ type limitsEntry struct {
 // LoadEnvironments reads environments.yaml. What is unknown, missing or cannot work is refused with its name, and its
 // line where it has one; a file without an environment too.
 func LoadEnvironments(r io.Reader) ([]Environment, error) {
-	var file environmentsFile
-	switch err := yaml.NewDecoder(r, yaml.Strict()).Decode(&file); {
-	case errors.Is(err, io.EOF): // empty: told below
-	case err != nil:
-		return nil, yamlError(err)
+	file, err := decodeEnvironments(r)
+	if err != nil {
+		return nil, err
 	}
 	list := make([]Environment, 0, len(file.Environments))
 	for _, e := range file.Environments {
@@ -61,6 +59,24 @@ func LoadEnvironments(r io.Reader) ([]Environment, error) {
 		return nil, err
 	}
 	return list, nil
+}
+
+// decodeEnvironments reads the YAML. go-yaml 1.19 panics over some files that make no sense, like a tag ("!x") in front of
+// what is no list: fuzzing found it.
+func decodeEnvironments(r io.Reader) (file environmentsFile, err error) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			err = fmt.Errorf("this is not the YAML of environments (%v): compare it with deploy/environments.yaml", fault)
+		}
+	}()
+	err = yaml.NewDecoder(r, yaml.Strict()).Decode(&file)
+	switch {
+	case errors.Is(err, io.EOF): // empty: what is missing is told later
+		err = nil
+	case err != nil:
+		err = yamlError(err)
+	}
+	return file, err
 }
 
 // LoadEnvironmentsFile reads environments.yaml from a path.

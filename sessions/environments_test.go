@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -70,6 +71,7 @@ func TestLoadEnvironmentsRefuses(t *testing.T) {
 		"bad time":      {edit("20s", "soon"), []string{"line 5", "soon"}},
 		"wrong type":    {edit("pids: 100", "pids: many"), []string{"line 4"}},
 		"no yaml":       {"environments: [", []string{"line 1"}},
+		"a tag":         {"environments:\n  !0 00000", []string{"not the YAML of environments"}},
 		"twice":         {goodEnvironment + strings.TrimPrefix(goodEnvironment, "environments:\n"), []string{"environment a", "twice"}},
 		"key twice":     {edit("image: a:1", "image: a:1\n    image: a:2"), []string{"line 4", "image"}},
 		"bad name":      {edit("name: a", "name: ../a"), []string{"../a"}},
@@ -78,6 +80,8 @@ func TestLoadEnvironmentsRefuses(t *testing.T) {
 		"no lifetime":   {edit("lifetime: 20s", "lifetime: 0s"), []string{"environment a", "lifetime"}},
 		"short most":    {edit("1h30m", "10s"), []string{"environment a", "max_lifetime"}},
 		"no number":     {edit(`"1.5"`, ".nan"), []string{"environment a", "cpus"}},
+		"bad port":      {edit(`"443"`, `"https"`), []string{"environment a", "egress port", "https"}},
+		"endless CPUs":  {edit(`"1.5"`, ".inf"), []string{"environment a", "cpus"}},
 		"bad hostname":  {edit("image: a:1", "image: a:1\n    hostname: A B"), []string{"environment a", "hostname"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -103,14 +107,41 @@ func TestLoadEnvironmentsRefuses(t *testing.T) {
 func FuzzLoadEnvironments(f *testing.F) {
 	f.Add(goodEnvironment)
 	f.Add("environments: [")
-	f.Fuzz(func(t *testing.T, s string) {
-		list, err := sessions.LoadEnvironments(strings.NewReader(s))
-		if err != nil {
-			return
+	f.Fuzz(func(t *testing.T, s string) { checkLoaded(t, s) })
+}
+
+// checkLoaded loads a file that may be anything: what is accepted can work, what is not is told in one line.
+func checkLoaded(t *testing.T, s string) []sessions.Environment {
+	t.Helper()
+	list, err := sessions.LoadEnvironments(strings.NewReader(s))
+	if err != nil && strings.Contains(err.Error(), "\n") {
+		t.Errorf("more than one line: %q", err)
+	}
+	for _, e := range list {
+		if err := e.Validate(); err != nil {
+			t.Errorf("accepted, but %v", err)
 		}
-		for _, e := range list {
-			if err := e.Validate(); err != nil {
-				t.Errorf("accepted, but %v", err)
+	}
+	return list
+}
+
+// FuzzUnits puts a text where sizes, rates and times are read, plain and in quotes.
+func FuzzUnits(f *testing.F) {
+	for _, s := range []string{
+		"512MB", "4GiB", "1e9", "-1", "18446744073709551615", "9EiB", "16EB", "1.5Mbit/s", "1,000", "1 furlong", "NaN", "inf", "1e400",
+		"45m", "1h30m", "2562048h", "-5s", "0", "null", "&x 1GB", "*x", "[1GB]", "{1GB: 2}", "\n      1GB: 2", "!!str 1GB", "<<: 1", "0x10", "",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		for _, field := range []string{"memory: 512MiB", "disk: 1GB", "bandwidth: 1.5Mbit/s", "lifetime: 20s", "max_lifetime: 1h30m"} {
+			name, _, _ := strings.Cut(field, " ")
+			for _, text := range []string{s, strconv.Quote(s)} {
+				for _, e := range checkLoaded(t, strings.Replace(goodEnvironment, field, name+" "+text, 1)) {
+					if l := e.Limits; l.Bandwidth > 1e15 || e.MaxLifetime < e.Lifetime {
+						t.Errorf("%s %s gives %+v", name, text, e)
+					}
+				}
 			}
 		}
 	})

@@ -121,11 +121,16 @@ func (x *transport) flush(conn *websocket.Conn, v *viewer) (time.Duration, *webs
 
 // farewell sends a close message.
 func farewell(conn *websocket.Conn, bye *websocket.CloseError) {
-	text := bye.Text
-	for len(text) > 123 || !utf8.ValidString(text) { // RFC 6455, 5.5: 125 bytes with the code
+	_ = conn.WriteControl(websocket.CloseMessage, CloseMessage(bye.Code, bye.Text), now().Add(closeTimeout))
+}
+
+// CloseMessage is the body of a close message, its text cut to what fits: 125 bytes with the code, and UTF-8, or the peer
+// sees an error of ours instead (RFC 6455, 5.5).
+func CloseMessage(code int, text string) []byte {
+	for len(text) > 123 || !utf8.ValidString(text) {
 		text = text[:len(text)-1]
 	}
-	_ = conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(bye.Code, text), now().Add(closeTimeout))
+	return websocket.FormatCloseMessage(code, text)
 }
 
 // linger reads on for a moment: closing a socket that has unread bytes resets it, and the peer would not see why.

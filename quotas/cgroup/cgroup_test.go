@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"os"
@@ -83,6 +84,22 @@ func TestForkBombIsRefused(t *testing.T) {
 	}
 	if u.PIDsRefused < 1 || u.PIDs > limits.PIDs {
 		t.Errorf("usage %+v after %v: %s", u, err, out)
+	}
+}
+
+// TestGroupsAreBounded: the kernel has 65535 memory groups for the whole host, and one sandbox must not take them all.
+func TestGroupsAreBounded(t *testing.T) {
+	g := create(t, instance(t), "groups", limits)
+	if g.Version == 1 {
+		t.Skip("version 1 has no such limit")
+	}
+	var err error
+	made := 0
+	for ; err == nil && made < 5000; made++ {
+		err = os.Mkdir(filepath.Join(g.Dirs[0].Path, fmt.Sprint(made)), 0o755)
+	}
+	if !errors.Is(err, unix.EAGAIN) || made < 500 {
+		t.Errorf("after %d groups: %v", made, err)
 	}
 }
 

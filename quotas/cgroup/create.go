@@ -21,6 +21,10 @@ const cpuPeriod = 100_000
 // minQuota is the least CPU time, in microseconds, that the kernel accepts for one period.
 const minQuota = 1000
 
+// maxGroups bounds what a sandbox can make below its own group: the kernel has 65535 memory groups for the whole host. On
+// version 1 there is no such limit.
+const maxGroups = 1024
+
 // undoTimeout bounds the removal of a half-made group: it never held a process, so rmdir succeeds at once.
 const undoTimeout = 2 * time.Second
 
@@ -96,6 +100,7 @@ func (in *Instance) limitV2(d Dir, l quotas.Limits) error {
 		write(d.Path, "memory.max", strconv.FormatInt(l.MemoryBytes, 10)),
 		write(d.Path, "pids.max", strconv.FormatInt(l.PIDs, 10)),
 		write(d.Path, "cpuset.cpus", cpus),
+		write(d.Path, "cgroup.max.descendants", strconv.Itoa(maxGroups)), // kernel 4.14
 	)
 }
 

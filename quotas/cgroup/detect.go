@@ -3,6 +3,7 @@ package cgroup
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -32,8 +33,12 @@ func readMounts(root string) (map[string]mount, error) {
 		return nil, fmt.Errorf("find control groups: %w", err)
 	}
 	defer f.Close()
+	return parseMounts(f, root)
+}
+
+func parseMounts(mountinfo io.Reader, root string) (map[string]mount, error) {
 	mounts := map[string]mount{}
-	sc := bufio.NewScanner(f)
+	sc := bufio.NewScanner(mountinfo)
 	for sc.Scan() {
 		// proc_pid_mountinfo(5): id parent dev root point options… - type source superoptions
 		before, after, ok := strings.Cut(sc.Text(), " - ")
@@ -71,8 +76,12 @@ func readOwn() (map[string]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find our own control group: %w", err)
 	}
+	return parseOwn(string(b)), nil
+}
+
+func parseOwn(list string) map[string]string {
 	own := map[string]string{}
-	for line := range strings.Lines(string(b)) {
+	for line := range strings.Lines(list) {
 		parts := strings.SplitN(strings.TrimSuffix(line, "\n"), ":", 3)
 		if len(parts) != 3 {
 			continue
@@ -81,5 +90,5 @@ func readOwn() (map[string]string, error) {
 			own[c] = parts[2]
 		}
 	}
-	return own, nil
+	return own
 }

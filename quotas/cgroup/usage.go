@@ -10,32 +10,30 @@ import (
 	"berth/quotas"
 )
 
-// tally keeps a counter that is the sum over groups growing when one of them is removed.
+// tally keeps counters that are sums over groups growing when one of them is removed. What it remembers is bounded by the
+// groups that are there: the sandbox can make and remove them for ever.
 type tally struct {
-	mu     sync.Mutex
-	counts map[string]int64 // last value by file
+	mu   sync.Mutex
+	last map[string]map[string]int64 // by file, then group: the value now
+	gone map[string]int64            // by file: what removed groups have counted
 }
 
-// add records the values now and returns the sum of all ever seen.
-func (t *tally) sum(prefix string, now map[string]int64) int64 {
+// sum records the values of a file now and returns the sum of all ever seen.
+func (t *tally) sum(file string, now map[string]int64) int64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.counts == nil {
-		t.counts = map[string]int64{}
+	if t.last == nil {
+		t.last, t.gone = map[string]map[string]int64{}, map[string]int64{}
 	}
-	for path, n := range now {
-		key := prefix + path
-		// A new group of an old name starts at 0: what the old one counted is kept under another key.
-		if n < t.counts[key] {
-			t.counts[prefix] += t.counts[key]
+	for path, n := range t.last[file] {
+		if again, ok := now[path]; !ok || again < n { // a new group of an old name starts at 0
+			t.gone[file] += n
 		}
-		t.counts[key] = n
 	}
-	var total int64
-	for key, n := range t.counts {
-		if len(key) >= len(prefix) && key[:len(prefix)] == prefix {
-			total += n
-		}
+	t.last[file] = now
+	total := t.gone[file]
+	for _, n := range now {
+		total += n
 	}
 	return total
 }

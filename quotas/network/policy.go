@@ -4,10 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strconv"
-	"strings"
-
-	"golang.org/x/sys/unix"
 )
 
 // neverReached are the networks that no sandbox reaches, whatever its policy: those that are not the public internet
@@ -58,37 +54,4 @@ func spans(prefixes []netip.Prefix) ([]span, error) {
 		merged = append(merged, s)
 	}
 	return merged, nil
-}
-
-// ports is one entry of quotas.Egress.Ports.
-type ports struct {
-	protocol    byte // unix.IPPROTO_TCP or IPPROTO_UDP
-	first, last uint16
-}
-
-// parsePorts reads "443", "8000-8999", "53/udp", "443/tcp".
-func parsePorts(list []string) ([]ports, error) {
-	var all []ports
-	for _, s := range list {
-		p := ports{protocol: unix.IPPROTO_TCP}
-		numbers, protocol, _ := strings.Cut(s, "/")
-		switch {
-		case protocol == "udp":
-			p.protocol = unix.IPPROTO_UDP
-		case protocol != "tcp" && protocol != "" || strings.HasSuffix(s, "/"):
-			return nil, fmt.Errorf("egress port %q: want tcp or udp behind the slash", s)
-		}
-		first, last, isRange := strings.Cut(numbers, "-")
-		if !isRange {
-			last = first
-		}
-		a, err1 := strconv.ParseUint(first, 10, 16)
-		b, err2 := strconv.ParseUint(last, 10, 16)
-		if err1 != nil || err2 != nil || a == 0 || b < a {
-			return nil, fmt.Errorf(`egress port %q: want a port or range, like "443", "8000-8999" or "53/udp"`, s)
-		}
-		p.first, p.last = uint16(a), uint16(b)
-		all = append(all, p)
-	}
-	return all, nil
 }

@@ -27,7 +27,7 @@ type rules struct {
 
 // rules writes the sandbox's policy down.
 func (l *Link) rules(limits quotas.Limits) (*rules, error) {
-	allowed, err := parsePorts(limits.Egress.Ports)
+	allowed, err := quotas.ParsePorts(limits.Egress.Ports)
 	if err != nil {
 		return nil, err
 	}
@@ -75,10 +75,14 @@ func (l *Link) rules(limits quotas.Limits) (*rules, error) {
 }
 
 // reach ends a chain with the ports that may be reached.
-func reach(allowed []ports, accept, deny []expr.Any) [][]expr.Any {
+func reach(allowed []quotas.Ports, accept, deny []expr.Any) [][]expr.Any {
 	var out [][]expr.Any
 	for _, p := range allowed {
-		out = append(out, join(isProtocol(p.protocol), portIn(p.first, p.last), accept))
+		protocol := byte(unix.IPPROTO_TCP)
+		if p.UDP {
+			protocol = unix.IPPROTO_UDP
+		}
+		out = append(out, join(isProtocol(protocol), portIn(p.First, p.Last), accept))
 	}
 	if len(allowed) == 0 {
 		out = append(out, join(isProtocol(unix.IPPROTO_TCP), portIn(smtp, smtp), deny))

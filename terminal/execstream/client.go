@@ -131,19 +131,30 @@ func (c *Conn) receive(stdout, stderr io.Writer) (int, error) {
 	}
 }
 
+// result reads the outcome. It comes from the visitor's side and becomes an exit status of ours, of which the kernel keeps
+// 8 bits: 256 would be taken for success.
 func result(b []byte) (int, error) {
 	var o outcome
 	if err := json.Unmarshal(b, &o); err != nil {
 		return 0, fmt.Errorf("%w: the outcome is not JSON", ErrFrame)
 	}
-	switch {
-	case o.Error != "" && o.ExitCode != nil:
-		return *o.ExitCode, &ExecError{Code: *o.ExitCode, Message: o.Error}
-	case o.Error != "" || o.ExitCode == nil:
-		return 0, &ExecError{Code: 126, Message: o.Error}
+	code := cannotRun
+	if o.ExitCode != nil {
+		code = *o.ExitCode
 	}
-	return *o.ExitCode, nil
+	switch {
+	case code < 0 || code > 255:
+		return 0, fmt.Errorf("%w: an exit status of %d", ErrFrame, code)
+	case o.Error == "" && o.ExitCode != nil:
+		return code, nil
+	case code == 0:
+		code = cannotRun
+	}
+	return code, &ExecError{Code: code, Message: o.Error}
 }
+
+// cannotRun is a shell's exit status for a program that cannot be run.
+const cannotRun = 126
 
 func (c *Conn) send(message []byte) error {
 	c.sending.Lock()

@@ -215,6 +215,37 @@ func TestGarbage(t *testing.T) {
 	})
 }
 
+// TestFarewellIsText: what is told of a bad message is cut between characters, or the peer sees an error of ours instead.
+func TestFarewellIsText(t *testing.T) {
+	_, _, url := serve(t)
+	dialer := websocket.Dialer{Subprotocols: []string{execstream.Subprotocol}}
+	conn, _, err := dialer.Dial("ws"+strings.TrimPrefix(url, "http")+"?cmd=sleep&cmd=60", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	_ = conn.WriteMessage(websocket.BinaryMessage, []byte("\x02"+`{"type":"`+strings.Repeat("\U0001f37f", 40)+`"}`))
+	_ = conn.SetReadDeadline(time.Now().Add(patience))
+	if _, _, err := conn.ReadMessage(); !websocket.IsCloseError(err, websocket.CloseProtocolError) {
+		t.Errorf("it is closed with %v", err)
+	}
+}
+
+// TestOutcomeThatIsNoExitStatus: of an exit status the kernel keeps 8 bits, and a failure must not become success.
+func TestOutcomeThatIsNoExitStatus(t *testing.T) {
+	for _, s := range []string{`{"exit_code":256}`, `{"exit_code":-256}`, `{"error":"no","exit_code":512}`} {
+		if code, err := execstream.Result([]byte(s)); !errors.Is(err, execstream.ErrFrame) {
+			t.Errorf("%s: %d, %v", s, code, err)
+		}
+	}
+	for _, s := range []string{`{"error":"no","exit_code":0}`, `{"error":"no"}`, `{}`} {
+		code, err := execstream.Result([]byte(s))
+		if refused := (*execstream.ExecError)(nil); !errors.As(err, &refused) || refused.Code != 126 || code != 126 {
+			t.Errorf("%s: %d, %v", s, code, err)
+		}
+	}
+}
+
 func post(t *testing.T, url, body string, want int) (c execstream.Collected) {
 	t.Helper()
 	answer, err := http.Post(url, "application/json", strings.NewReader(body))

@@ -193,6 +193,5 @@ func finish(conn *websocket.Conn, last []byte, read <-chan struct{}) {
 }
 
 func farewell(conn *websocket.Conn, code int, text string) {
-	_ = conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, text[:min(len(text), 100)]),
-		time.Now().Add(closeTimeout))
+	_ = conn.WriteControl(websocket.CloseMessage, terminal.CloseMessage(code, text), time.Now().Add(closeTimeout))
 }

@@ -18,7 +18,7 @@ import (
 )
 
 // archive makes a tar stream; what a header lacks is filled in.
-func archive(t *testing.T, entries ...tar.Header) *bytes.Buffer {
+func archive(t testing.TB, entries ...tar.Header) *bytes.Buffer {
 	t.Helper()
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)

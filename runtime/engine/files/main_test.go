@@ -71,7 +71,7 @@ type container struct {
 const secret = "not for the container"
 
 // newContainer starts one with an empty tree beside a canary, which must be as it was when the test ends.
-func newContainer(t *testing.T) container {
+func newContainer(t testing.TB) container {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: a mount namespace is made, with files of every owner")
@@ -96,7 +96,7 @@ func newContainer(t *testing.T) container {
 	return c
 }
 
-func startContainer(t *testing.T, dir string) int {
+func startContainer(t testing.TB, dir string) int {
 	t.Helper()
 	cmd := exec.Command("/proc/self/exe", containerCommand, dir)
 	cmd.SysProcAttr = &unix.SysProcAttr{Cloneflags: unix.CLONE_NEWNS}
@@ -125,7 +125,7 @@ func startContainer(t *testing.T, dir string) int {
 }
 
 // snapshot describes a tree: names, kinds, owners, modes, and what files hold.
-func snapshot(t *testing.T, dir string) string {
+func snapshot(t testing.TB, dir string) string {
 	t.Helper()
 	var b strings.Builder
 	err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
@@ -158,7 +158,7 @@ func snapshot(t *testing.T, dir string) string {
 }
 
 // put makes a file in the container's tree, from the host.
-func (c container) put(t *testing.T, name, content string, mode fs.FileMode) {
+func (c container) put(t testing.TB, name, content string, mode fs.FileMode) {
 	t.Helper()
 	p := filepath.Join(c.dir, name)
 	if err := errors.Join(os.MkdirAll(filepath.Dir(p), 0o755), os.WriteFile(p, []byte(content), mode), os.Chmod(p, mode)); err != nil {

@@ -1,0 +1,7 @@
+package execstream
+
+// For tests.
+var (
+	DecodeControl = decodeControl
+	Result        = result
+)
