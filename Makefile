@@ -75,7 +75,7 @@ bench: deps-test build test-images ## speed and memory, as ratios against peers 
 fuzz: ## every fuzz target for 30 s
 	@for pkg in $$($(GO) list ./...); do \
 	  for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
-	    echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime 30s $$pkg; done; done
+	    echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime 30s -fuzzminimizetime 100x $$pkg; done; done
 
 .PHONY: lint fmt gen dev clean
 lint: ## golangci-lint, with the import rules

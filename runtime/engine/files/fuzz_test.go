@@ -62,7 +62,8 @@ func FuzzArchiveEntries(f *testing.F) {
 // FuzzArchiveStream unpacks any bytes at all.
 func FuzzArchiveStream(f *testing.F) {
 	for _, h := range []tar.Header{
-		file("file"), symlink("l", ".."), hardlink("h", "file"), {Typeflag: tar.TypeDir, Name: "d/", Mode: 0o755},
+		file("file"), symlink("l", ".."), hardlink("h", "file"),
+		{Typeflag: tar.TypeDir, Name: "d/", Mode: 0o755},
 		{Typeflag: tar.TypeReg, Name: "old", ModTime: time.Unix(-1<<40, 1), PAXRecords: map[string]string{"VENDOR.x": "y"}},
 	} {
 		f.Add(archive(f, h).Bytes())
