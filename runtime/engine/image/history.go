@@ -3,6 +3,7 @@ package image
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/containerd/containerd/v2/core/content"
 	"github.com/containerd/containerd/v2/core/snapshots"
@@ -15,8 +16,15 @@ func (s *Store) History(ctx context.Context, ref string) ([]image.HistoryRespons
 	if err != nil {
 		return nil, err
 	}
-	var items []image.HistoryResponseItem
+	items := make([]image.HistoryResponseItem, 0, len(img.Config.History))
 	layer := 0
+	for ; layer < untold(img); layer++ {
+		item := image.HistoryResponseItem{ID: "<missing>", Created: img.Created.Unix()}
+		if item.Size, err = s.sizeIn(ctx, img, layer); err != nil {
+			return nil, err
+		}
+		items = append(items, item)
+	}
 	for _, h := range img.Config.History {
 		item := image.HistoryResponseItem{ID: "<missing>", CreatedBy: h.CreatedBy, Comment: h.Comment}
 		if h.Created != nil {
@@ -28,19 +36,24 @@ func (s *Store) History(ctx context.Context, ref string) ([]image.HistoryRespons
 			}
 			layer++
 		}
-		items = append([]image.HistoryResponseItem{item}, items...)
+		items = append(items, item)
 	}
-	for ; layer < len(img.Layers); layer++ { // an image that does not say how it was made
-		item := image.HistoryResponseItem{ID: "<missing>", Created: img.Created.Unix()}
-		if item.Size, err = s.sizeIn(ctx, img, layer); err != nil {
-			return nil, err
-		}
-		items = append([]image.HistoryResponseItem{item}, items...)
-	}
+	slices.Reverse(items)
 	if len(items) > 0 {
 		items[0].ID, items[0].Tags = img.ID, img.Names
 	}
 	return items, nil
+}
+
+// untold is how many of an image's lowest layers its history says nothing of.
+func untold(img Image) int {
+	n := len(img.Layers)
+	for _, h := range img.Config.History {
+		if !h.EmptyLayer {
+			n--
+		}
+	}
+	return max(0, n)
 }
 
 // sizeIn is the bytes of the files of one layer of an image.

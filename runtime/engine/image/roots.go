@@ -37,11 +37,7 @@ func (s *Store) NewRoot(ctx context.Context, key, imageID string) error {
 			return err
 		}
 	}
-	ctx, release, err := s.hold(ctx)
-	if err != nil {
-		return err
-	}
-	defer release()
+	ctx = scoped(ctx)
 	config, err := s.config(ctx, imageID)
 	if err != nil {
 		return err
@@ -71,6 +67,11 @@ func (s *Store) initLayer(ctx context.Context, chain string) (string, error) {
 	if _, err := s.snapshots.Stat(ctx, name); err == nil {
 		return name, nil
 	}
+	ctx, release, err := s.hold(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer release()
 	key := name + "/new"
 	mounts, err := s.snapshots.Prepare(ctx, key, chain)
 	if errdefs.IsAlreadyExists(err) { // of one that was cut short

@@ -125,6 +125,9 @@ func (s *Store) openStores(ctx context.Context) (err error) {
 // openTimeout bounds the wait for another process to let go of the database: there is none.
 const openTimeout = 5 * time.Second
 
+// collectPause is how long bytes that are free may still be taken.
+const collectPause = 100 * time.Millisecond
+
 // Close ends the store. Mounts of roots are not touched.
 func (s *Store) Close() error {
 	s.stop()
@@ -160,6 +163,11 @@ func (s *Store) keepCollecting(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-s.collect:
+		}
+		select { // containers often go one after the other
+		case <-ctx.Done():
+			return
+		case <-time.After(collectPause):
 		}
 		if err := s.collectNow(ctx); err != nil && ctx.Err() == nil {
 			s.Log.Error("collect images", "error", err)
