@@ -48,14 +48,22 @@ func TestCatalogueIsLive(t *testing.T) {
 		t.Fatal(err)
 	}
 	id := x.Names["docker.io/library/one:latest"]
-	if id != img.ID || len(x.Images[id].Layers) != 1 || x.Layers[img.Layers[0].DiffID] != img.Layers[0].Size {
+	if id != img.ID || len(x.Images[id].Layers) != 1 || x.Layers[img.Layers[0].DiffID].Size != img.Layers[0].Size {
 		t.Errorf("the catalogue is %+v", x)
 	}
 	if _, err := r.Blob(id); err != nil {
 		t.Error(err)
 	}
+	archive := x.Layers[img.Layers[0].DiffID].Archive
+	if archive == nil {
+		t.Fatal("the layer has no archive")
+	}
+	b, err := os.ReadFile(r.ArchivePath(img.Layers[0].DiffID))
+	if err != nil || digestHash(t, b).String() != archive.Digest || int64(len(b)) != archive.Size {
+		t.Errorf("the layer's archive is %d bytes, %v: not %+v", len(b), err, archive)
+	}
 	entries, err := filepath.Glob(filepath.Join(c.CatalogueDir(), "*"))
-	if err != nil || len(entries) != 2 {
+	if err != nil || len(entries) != 3 {
 		t.Errorf("the catalogue's directory holds %v, %v", entries, err)
 	}
 }
@@ -122,7 +130,7 @@ func TestDoomedLayerComesAgain(t *testing.T) {
 	}
 	wantFiles(t, c, img, "a")
 	x, err := catalogue.NewReader(c.CatalogueDir()).Index()
-	if err != nil || x.Layers[img.Layers[0].DiffID] == 0 {
+	if err != nil || x.Layers[img.Layers[0].DiffID].Size == 0 {
 		t.Errorf("the catalogue is %+v, %v", x, err)
 	}
 }

@@ -130,7 +130,7 @@ func (c *Cache) collect(x *index) (Removed, error) {
 	if err := c.writeIndex(x); err != nil {
 		return Removed{}, err
 	}
-	return r, errors.Join(c.discardAll(gone), c.dropBlobs(blobs))
+	return r, errors.Join(c.discardAll(gone), c.dropBlobs(blobs), c.removeArchives(x))
 }
 
 // doom notes who may have a layer in use that no image has any more, and reports whether any of them is left.

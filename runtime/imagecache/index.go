@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"berth/runtime/imagecache/catalogue"
 )
 
 const indexVersion = 1
@@ -40,6 +42,8 @@ type layerRecord struct {
 	Size    int64    `json:"size"`            // bytes of its files
 	Entries int64    `json:"entries"`         // of its tar
 	Notes   []string `json:"notes,omitempty"` // what was left out
+
+	Archive *catalogue.Archive `json:"archive,omitempty"` // nil where an older berth did not keep it
 }
 
 func newIndex() *index {

@@ -17,12 +17,12 @@ func (c *Cache) CatalogueDir() string { return filepath.Join(c.dir, catalogueDir
 // publish needs the lock. It writes the catalogue after the index: blobs first, then what names them, then what has gone.
 func (c *Cache) publish(x *index) error {
 	p := catalogue.Index{
-		Version: catalogue.Version, Names: x.Names, Images: map[string]catalogue.Image{}, Layers: map[string]int64{},
+		Version: catalogue.Version, Names: x.Names, Images: map[string]catalogue.Image{}, Layers: map[string]catalogue.Tree{},
 		Digests: map[string]string{},
 	}
 	for id, l := range x.Layers {
 		if _, doomed := x.Doomed[id]; !doomed {
-			p.Layers[id] = l.Size
+			p.Layers[id] = catalogue.Tree{Size: l.Size, Archive: l.Archive}
 		}
 	}
 	for digest, id := range x.Digests {
@@ -87,8 +87,8 @@ func (c *Cache) withdrawBlobs(keep map[string]bool) error {
 
 // openCatalogue makes the catalogue's directory, and the catalogue of a cache that is older than it.
 func (c *Cache) openCatalogue() error {
-	for _, dir := range []string{c.CatalogueDir(), filepath.Join(c.CatalogueDir(), catalogue.BlobsDir)} {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
+	for _, sub := range []string{catalogue.BlobsDir, catalogue.LayersDir} {
+		if err := os.MkdirAll(filepath.Join(c.CatalogueDir(), sub), 0o755); err != nil {
 			return err
 		}
 	}

@@ -63,7 +63,7 @@ func (s *Store) sizeIn(ctx context.Context, img Image, layer int) (int64, error)
 		if err != nil {
 			return 0, err
 		}
-		return host.Layers[img.Layers[layer].String()], nil
+		return host.Layers[img.Layers[layer].String()].Size, nil
 	}
 	n, _, err := s.layerSize(ctx, img.Layers[:layer+1])
 	return n, err

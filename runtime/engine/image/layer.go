@@ -41,9 +41,9 @@ func (s *Store) haveLayer(ctx context.Context, diffIDs []digest.Digest) (bool, e
 	}
 	top := diffIDs[len(diffIDs)-1]
 	labels := map[string]string{snapshots.LabelSnapshotRef: chain}
-	size, shared := host.Layers[top.String()]
+	tree, shared := host.Layers[top.String()]
 	if shared && s.SharedLayers != "" {
-		labels[labelShared], labels[labelSize] = catalogue.Hex(top.String()), strconv.FormatInt(size, 10)
+		labels[labelShared], labels[labelSize] = catalogue.Hex(top.String()), strconv.FormatInt(tree.Size, 10)
 	}
 	key := "extract-" + rand.Text()
 	_, err = s.snapshots.Prepare(ctx, key, chainID(diffIDs[:len(diffIDs)-1]), snapshots.WithLabels(labels))

@@ -62,7 +62,7 @@ func newHost(t testing.TB) *host {
 	t.Helper()
 	dir := t.TempDir()
 	h := &host{t: t, layers: filepath.Join(dir, "layers"), catalogue: filepath.Join(dir, "catalogue"), index: catalogue.Index{
-		Version: catalogue.Version, Names: map[string]string{}, Images: map[string]catalogue.Image{}, Layers: map[string]int64{},
+		Version: catalogue.Version, Names: map[string]string{}, Images: map[string]catalogue.Image{}, Layers: map[string]catalogue.Tree{},
 		Digests: map[string]string{},
 	}}
 	must(t, os.MkdirAll(h.layers, 0o755))
@@ -77,10 +77,12 @@ func (h *host) layer(files map[string]string) digest.Digest {
 	body, err := json.Marshal(files)
 	must(h.t, err)
 	id := digest.FromBytes(body)
+	tree := catalogue.Tree{}
 	for name, text := range files {
 		writeFile(h.t, filepath.Join(h.layers, id.Encoded(), name), text)
-		h.index.Layers[id.String()] += int64(len(text))
+		tree.Size += int64(len(text))
 	}
+	h.index.Layers[id.String()] = tree
 	return id
 }
 

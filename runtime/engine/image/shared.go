@@ -87,7 +87,7 @@ func (s *Store) hostImage(host *catalogue.Index, id string) (_ Image, ok bool, e
 	img := describe(id, config)
 	img.Shared = true
 	for _, l := range rec.Layers {
-		img.Size += host.Layers[l.DiffID]
+		img.Size += host.Layers[l.DiffID].Size
 	}
 	for name, of := range host.Names {
 		if of == id && !s.isHidden(name) {
@@ -157,12 +157,23 @@ func (s *Store) hostManifest(host *catalogue.Index, rec catalogue.Image, config 
 	}
 	m := newManifest(config)
 	for _, l := range rec.Layers {
-		m.Layers = append(m.Layers, ocispec.Descriptor{
-			MediaType: images.MediaTypeDockerSchema2Layer, Digest: digest.Digest(l.DiffID), Size: host.Layers[l.DiffID],
-		})
+		m.Layers = append(m.Layers, hostLayer(l.DiffID, host.Layers[l.DiffID]))
 	}
 	body, err = json.Marshal(m)
 	return body, m.MediaType, err
+}
+
+// hostLayer describes a layer of the host by its archive.
+func hostLayer(diffID string, t catalogue.Tree) ocispec.Descriptor {
+	switch {
+	case t.Archive == nil: // of an older cache: it can be used, but neither saved nor pushed
+		return ocispec.Descriptor{MediaType: images.MediaTypeDockerSchema2Layer, Digest: digest.Digest(diffID), Size: t.Size}
+	case t.Archive.Zstd:
+		return ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayerZstd, Digest: digest.Digest(t.Archive.Digest), Size: t.Archive.Size}
+	}
+	return ocispec.Descriptor{
+		MediaType: images.MediaTypeDockerSchema2LayerGzip, Digest: digest.Digest(t.Archive.Digest), Size: t.Archive.Size,
+	}
 }
 
 // newManifest is the manifest of Docker for a config, without layers.

@@ -4,6 +4,7 @@
 //
 //	DIR/index.json   Index; replaced as a whole
 //	DIR/blobs/HEX    configs and manifests, by their digests
+//	DIR/layers/HEX   layers as archives, by their diff-ids: what is saved and pushed
 //
 // The trees of the layers are mounted elsewhere, each in a directory named after the hex digits of its diff-id.
 package catalogue
@@ -22,6 +23,7 @@ import (
 const (
 	IndexFile = "index.json"
 	BlobsDir  = "blobs"
+	LayersDir = "layers"
 )
 
 // Version is the version of Index that is written. Readers take any: fields are only ever added.
@@ -32,7 +34,7 @@ type Index struct {
 	Version int               `json:"version"`
 	Names   map[string]string `json:"names"`   // full reference ("docker.io/library/debian:latest") → image ID
 	Images  map[string]Image  `json:"images"`  // by ID, the digest of the config: "sha256:…"
-	Layers  map[string]int64  `json:"layers"`  // diff-id → bytes of its files; a layer that is not here may go any time
+	Layers  map[string]Tree   `json:"layers"`  // by diff-id; a layer that is not here may go any time
 	Digests map[string]string `json:"digests"` // digest of a layer as a registry has it → diff-id
 }
 
@@ -46,6 +48,19 @@ type Image struct {
 type Layer struct {
 	DiffID string `json:"diff_id"`
 	Digest string `json:"digest,omitempty"` // as it came, compressed or not
+}
+
+// Tree is a layer that the cache has unpacked.
+type Tree struct {
+	Size    int64    `json:"size"`              // bytes of its files
+	Archive *Archive `json:"archive,omitempty"` // nil where an older cache did not keep it
+}
+
+// Archive is a layer as a compressed tar.
+type Archive struct {
+	Digest string `json:"digest"`
+	Size   int64  `json:"size"`           // bytes
+	Zstd   bool   `json:"zstd,omitempty"` // otherwise gzip
 }
 
 // Reader reads a catalogue. It is safe for concurrent use.
@@ -94,6 +109,9 @@ func (r *Reader) Index() (*Index, error) {
 func (r *Reader) Blob(digest string) ([]byte, error) {
 	return os.ReadFile(filepath.Join(r.dir, BlobsDir, Hex(digest)))
 }
+
+// ArchivePath is where the archive of a layer is.
+func (r *Reader) ArchivePath(diffID string) string { return filepath.Join(r.dir, LayersDir, Hex(diffID)) }
 
 // Hex is the name of the directory of a layer, or of the file of a blob.
 func Hex(digest string) string { return strings.TrimPrefix(digest, "sha256:") }
