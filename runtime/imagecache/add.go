@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
+	"berth/runtime/imagecache/catalogue"
 	"berth/runtime/imagecache/unpack"
 )
 
@@ -127,8 +128,19 @@ func (c *Cache) unpackLayer(ctx context.Context, s *staging, l incomingLayer) (_
 	if err != nil {
 		return unpack.Result{}, err
 	}
-	r, err := unpack.Layer(ctx, dir, stream, c.unpack)
+	archive := s.path()
+	kept, err := newArchiver(archive, stream)
 	if err != nil {
+		return unpack.Result{}, errors.Join(err, stream.Close())
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(archive))
+		}
+	}()
+	r, err := unpack.Layer(ctx, dir, archivedStream{kept, stream}, c.unpack)
+	description, keptErr := kept.finish()
+	if err := errors.Join(err, keptErr); err != nil {
 		return r, err
 	}
 	if l.digest != "" && r.Digest != l.digest {
@@ -142,12 +154,18 @@ func (c *Cache) unpackLayer(ctx context.Context, s *staging, l incomingLayer) (_
 			return r, err
 		}
 	}
-	return r, c.commitLayer(dir, r)
+	return r, c.commitLayer(dir, r, archive, description)
+}
+
+// archivedStream is a layer's stream on its way past an archiver.
+type archivedStream struct {
+	io.Reader
+	io.Closer
 }
 
 // commitLayer moves an unpacked layer into place. It is on the disk before the index says so: a layer that a power cut
 // has emptied would otherwise be trusted for ever.
-func (c *Cache) commitLayer(dir string, r unpack.Result) error {
+func (c *Cache) commitLayer(dir string, r unpack.Result, archive string, a *catalogue.Archive) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return err
@@ -169,10 +187,14 @@ func (c *Cache) commitLayer(dir string, r unpack.Result) error {
 		if err := os.Rename(dir, c.layerPath(r.DiffID)); err != nil {
 			return err
 		}
+		if err := os.Rename(archive, c.archivePath(r.DiffID)); err != nil {
+			return err
+		}
 		if err := syncDir(c.LayersDir()); err != nil {
 			return err
 		}
-		x.Layers[r.DiffID] = layerRecord{Size: r.Bytes, Entries: r.Entries, Notes: r.Notes}
+		x.Layers[r.DiffID] = layerRecord{Size: r.Bytes, Entries: r.Entries, Notes: r.Notes, Archive: a}
+		x.Digests[a.Digest] = r.DiffID
 		return c.writeIndex(x)
 	})
 }

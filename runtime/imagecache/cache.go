@@ -23,6 +23,8 @@ const (
 	leasesDir  = "leases"
 	stagingDir = "staging"
 	trashDir   = "trash"
+
+	catalogueDir = "catalogue"
 )
 
 // Cache is one cache directory. It holds no state of its own: any number of Caches, in any number of processes, may work
@@ -58,6 +60,9 @@ func Open(dir string, options ...Option) (*Cache, error) {
 	}
 	// layers is the root of the mount that sandboxes see: their users must be able to pass through it.
 	if err := os.Chmod(filepath.Join(dir, layersDir), 0o755); err != nil {
+		return nil, fmt.Errorf("open the image cache: %w", err)
+	}
+	if err := c.openCatalogue(); err != nil {
 		return nil, fmt.Errorf("open the image cache: %w", err)
 	}
 	return c, nil

@@ -2,8 +2,10 @@ package imagecache
 
 import (
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // Removed says what went.
@@ -110,9 +112,11 @@ func (c *Cache) collect(x *index) (Removed, error) {
 	for id, l := range x.Layers {
 		switch {
 		case usedByName[id] || writers[id]:
-		case usedByLease[id]:
+			delete(x.Doomed, id)
+		case x.doom(id, leases) || usedByLease[id]:
 			r.Leased++
 		default:
+			delete(x.Doomed, id)
 			delete(x.Layers, id)
 			gone = append(gone, c.layerPath(id))
 			r.Layers, r.Bytes = r.Layers+1, r.Bytes+l.Size
@@ -126,7 +130,19 @@ func (c *Cache) collect(x *index) (Removed, error) {
 	if err := c.writeIndex(x); err != nil {
 		return Removed{}, err
 	}
-	return r, errors.Join(c.discardAll(gone), c.dropBlobs(blobs))
+	return r, errors.Join(c.discardAll(gone), c.dropBlobs(blobs), c.removeArchives(x))
+}
+
+// doom notes who may have a layer in use that no image has any more, and reports whether any of them is left.
+func (x *index) doom(layer string, leases map[string]string) bool {
+	alive, known := x.Doomed[layer]
+	if !known {
+		alive = slices.Collect(maps.Keys(leases))
+	}
+	alive = slices.DeleteFunc(alive, func(lease string) bool { _, ok := leases[lease]; return !ok })
+	slices.Sort(alive)
+	x.Doomed[layer] = alive
+	return len(alive) > 0
 }
 
 func (c *Cache) discardAll(paths []string) error {

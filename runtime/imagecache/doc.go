@@ -9,6 +9,7 @@
 //	DIR/blobs/HEX         manifests and configs, by their digests
 //	DIR/leases/ID         symbolic link to the image id that the sandbox ID has mounted
 //	DIR/staging/N/        what one writer is making; its own lock says that the writer lives
+//	DIR/catalogue/        what sandboxes may know of all this: package catalogue
 //	DIR/trash/            what is being deleted
 //
 // A writer works in its staging directory, for as long as it takes, and holds the lock only to move finished things into

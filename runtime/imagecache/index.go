@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"berth/runtime/imagecache/catalogue"
 )
 
 const indexVersion = 1
@@ -20,6 +22,10 @@ type index struct {
 	Images  map[string]imageRecord `json:"images"`  // by id
 	Layers  map[string]layerRecord `json:"layers"`  // by diff-id: all that are complete in layers/
 	Digests map[string]string      `json:"digests"` // digest as a registry has it → diff-id
+
+	// Doomed are layers that no image has any more, with the leases that there were when the last one went: those
+	// sandboxes may have the layer in use, for they saw the catalogue then. It goes when they are gone.
+	Doomed map[string][]string `json:"doomed,omitempty"` // diff-id → leases
 }
 
 type imageRecord struct {
@@ -36,6 +42,8 @@ type layerRecord struct {
 	Size    int64    `json:"size"`            // bytes of its files
 	Entries int64    `json:"entries"`         // of its tar
 	Notes   []string `json:"notes,omitempty"` // what was left out
+
+	Archive *catalogue.Archive `json:"archive,omitempty"` // nil where an older berth did not keep it
 }
 
 func newIndex() *index {
@@ -45,6 +53,7 @@ func newIndex() *index {
 		Images:  map[string]imageRecord{},
 		Layers:  map[string]layerRecord{},
 		Digests: map[string]string{},
+		Doomed:  map[string][]string{},
 	}
 }
 
@@ -77,7 +86,7 @@ func (c *Cache) writeIndex(x *index) error {
 	if err := replaceFile(filepath.Join(c.dir, indexFile), body); err != nil {
 		return fmt.Errorf("write the image cache's index: %w", err)
 	}
-	return nil
+	return c.publish(x)
 }
 
 // replaceFile writes a file that is either the old or the new one, whatever happens, on the disk as well.

@@ -116,6 +116,9 @@ func (c *Cache) recover() error {
 	if err != nil {
 		return err
 	}
+	if err := c.removeArchives(x); err != nil {
+		return err
+	}
 	layers, err := os.ReadDir(c.LayersDir())
 	if err != nil {
 		return err

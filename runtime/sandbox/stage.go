@@ -23,7 +23,7 @@ func makeStage(dir string) error {
 	if err := makeDir(dir, 0o711); err != nil {
 		return err
 	}
-	for _, d := range []string{"disk", "layers", "programs", "root"} {
+	for _, d := range []string{"disk", "layers", "catalogue", "programs", "root"} {
 		if err := makeDir(filepath.Join(dir, d), 0o755); err != nil {
 			return err
 		}

@@ -60,6 +60,7 @@ func (w *launch) openMounts(ctx context.Context) error {
 	}{
 		{"disk", func() (*os.File, error) { return disk.Attach(ctx, w.diskPath(w.id)) }},
 		{"layers", func() (*os.File, error) { return disk.CloneTree(w.Images.LayersDir(), false, true) }},
+		{"catalogue", func() (*os.File, error) { return disk.CloneTree(w.Images.CatalogueDir(), false, true) }},
 		{"programs", func() (*os.File, error) {
 			return disk.CloneTree(filepath.Join(w.programsDir(), w.programs), false, true)
 		}},

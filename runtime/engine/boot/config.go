@@ -22,7 +22,7 @@ type Config struct {
 	ID       string `json:"id"`
 	Hostname string `json:"hostname"`
 
-	// Stage is a directory in which the launcher has mounted disk, layers and programs, and where root is an
+	// Stage is a directory in which the launcher has mounted disk, layers, catalogue and programs, and where root is an
 	// empty directory to build the new root on. The mounts are locked: what is read-only there stays so.
 	Stage string `json:"stage"`
 

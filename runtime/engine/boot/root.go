@@ -12,9 +12,10 @@ import (
 
 // Where things are inside a sandbox.
 const (
-	Disk       = "/disk"     // the session's disk
-	Layers     = "/layers"   // the shared image cache, read-only
-	Programs   = "/programs" // read-only
+	Disk       = "/disk"      // the session's disk
+	Layers     = "/layers"    // the trees of the shared image cache, read-only
+	Catalogue  = "/catalogue" // what the cache holds, read-only and live: package catalogue
+	Programs   = "/programs"  // read-only
 	Runc       = Programs + "/runc"
 	DockerInit = Programs + "/docker-init"
 	Run        = "/run" // tmpfs
@@ -49,7 +50,7 @@ func EnterRoot(c Config) error {
 
 // bindStage brings in what the launcher has mounted for us.
 func bindStage(c Config, root string) error {
-	for _, dir := range []string{Disk, Layers, Programs} {
+	for _, dir := range []string{Disk, Layers, Catalogue, Programs} {
 		if err := os.MkdirAll(root+dir, 0o755); err != nil {
 			return err
 		}
