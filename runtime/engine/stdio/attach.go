@@ -32,7 +32,7 @@ type AttachOptions struct {
 	Interrupt func()
 }
 
-// Attach connects a client until the process's output has ended and all of it is delivered: nil; or until the client
+// Attach connects a client until the process and its output have ended and all of it is delivered: nil; or until the client
 // leaves: ErrDetached, ErrGone, the error of writing to it, or ctx's cause. What a client that has gone sent before is
 // still passed on.
 func (h *Hub) Attach(ctx context.Context, a AttachOptions) error {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -42,6 +44,29 @@ func TestInputStaysOpenWithoutStdinOnce(t *testing.T) {
 		t.Errorf("%q, %v", &out, err)
 	}
 	soon(t, "the end", p.ended)
+}
+
+// TestProcessMayCloseItsOutputAndReadOn checks that its input goes on, and that the attach lasts as long as the process.
+func TestProcessMayCloseItsOutputAndReadOn(t *testing.T) {
+	h := stdio.NewHub(stdio.HubOptions{OpenStdin: true, StdinOnce: true})
+	file := filepath.Join(t.TempDir(), "file")
+	in, typed := io.Pipe()
+	a := attach(t.Context(), t, h, stdio.AttachOptions{Stdin: in, Stdout: io.Discard})
+	p := start(t, h, nil, "sh", "-c", `exec >&- 2>&-; cat >"$0"`, file)
+	fmt.Fprint(typed, strings.Repeat("hello\n", 50_000)) // more than the pipe takes: sh has begun to read
+	select {
+	case <-a.done:
+		t.Error("the attach ended before the process")
+	default:
+	}
+	typed.Close()
+	soon(t, "the end", p.ended)
+	if err := a.wait(t); err != nil {
+		t.Error(err)
+	}
+	if b, err := os.ReadFile(file); err != nil || len(b) != 300_000 {
+		t.Errorf("the process got %d bytes, %v", len(b), err)
+	}
 }
 
 // TestInputOfAClientThatHasGoneArrives checks a client that sends and leaves at once.

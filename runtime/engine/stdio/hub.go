@@ -78,12 +78,14 @@ type Hub struct {
 	eof                  chan struct{} // closed when the process's input shall end
 	endInput             func()        // closes it
 	deaf                 chan struct{} // closed when the process takes no input any more
+	exited               chan struct{} // closed when the process has ended, as Drain is told
+	exit                 func()        // closes it
 	done                 chan struct{} // closed when all output is in the log, and the viewers' buffers
 	order                sync.Mutex    // held while output is logged and its viewers are chosen: a replay has no gap
 
 	mu            sync.Mutex // guards what follows
 	started, over bool
-	ended, cut    bool // the process has ended; its output is no longer waited for
+	ended, cut    bool // as exited; its output is no longer waited for
 	streams       Streams
 	viewers       []*viewer // never changed in place
 	width, height uint      // 0: never said
@@ -93,8 +95,10 @@ type Hub struct {
 func NewHub(o HubOptions) *Hub {
 	h := &Hub{
 		tty: o.TTY, once: o.StdinOnce, openStdin: o.OpenStdin || o.Stdin != nil, logger: o.Logger, logDir: o.LogDir,
-		input: make(chan []byte), eof: make(chan struct{}), deaf: make(chan struct{}), done: make(chan struct{}),
+		input: make(chan []byte), eof: make(chan struct{}), deaf: make(chan struct{}),
+		exited: make(chan struct{}), done: make(chan struct{}),
 	}
+	h.exit = sync.OnceFunc(func() { close(h.exited) })
 	h.endInput = sync.OnceFunc(func() { close(h.eof) })
 	if h.logger == nil {
 		h.logger = slog.Default()
@@ -135,6 +139,7 @@ func (h *Hub) run(s Streams) {
 		outputs.Go(func() { h.copy(Stderr, s.Stderr) })
 	}
 	outputs.Wait()
+	<-h.exited // a process may close its output, and read on
 	close(quit)
 	s.close() // a write of input that waits ends too
 	in.Wait()
@@ -199,12 +204,14 @@ func (h *Hub) deliver(s Stream, p []byte) {
 	}
 }
 
-// Done is closed when the output has ended and is in the log; viewers may still be at it.
+// Done is closed when the process and its output have ended and all is in the log; viewers may still be at it.
 func (h *Hub) Done() <-chan struct{} { return h.done }
 
-// Drain is to be called when the process has ended. It returns when the output has too: at once, or where a child of the
-// process keeps it open after DrainTimeout, or when ctx ends; the output is closed then.
+// Drain must be called when the process has ended: no attach ends well before, so that whoever sees the end of the output
+// finds the exit code, where that was noted first. It returns when the output has ended too: at once, or where a child of
+// the process keeps it open after DrainTimeout, or when ctx ends; the output is closed then.
 func (h *Hub) Drain(ctx context.Context) {
+	h.exit()
 	h.mu.Lock()
 	h.ended = true
 	started, viewers := h.started, h.viewers
@@ -229,6 +236,7 @@ func (h *Hub) Drain(ctx context.Context) {
 
 // Close ends a hub whatever its process does, or one whose process was never started. Viewers get what was read.
 func (h *Hub) Close() {
+	h.exit()
 	h.mu.Lock()
 	first := !h.cut
 	h.cut = true
