@@ -1,0 +1,305 @@
+package network
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	eventtypes "github.com/moby/moby/api/types/events"
+	"github.com/moby/moby/api/types/network"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// Join gives a container its place in the networks: a namespace with interfaces, addresses, routes and names, and its ports
+// published. When it fails nothing is left. A container that has joined already is an error: Leave first.
+func (m *Manager) Join(ctx context.Context, j Join) (Joined, error) {
+	if err := context.Cause(ctx); err != nil {
+		return Joined{}, err
+	}
+	if other, ok := strings.CutPrefix(j.Mode, "container:"); ok {
+		return m.share(other)
+	}
+	mb, err := m.register(j)
+	if err != nil {
+		return Joined{}, err
+	}
+	defer mb.busy.Unlock()
+	if err := m.setUp(mb); err != nil {
+		return Joined{}, errors.Join(fmt.Errorf("failed to set up container networking: %w", err), m.tearDown(mb))
+	}
+	for _, e := range mb.endpoints {
+		m.tell(eventtypes.ActionConnect, e.segment, map[string]string{"container": j.ContainerID})
+	}
+	return m.joined(mb), nil
+}
+
+// share is the place of a container that joins another's.
+func (m *Manager) share(containerID string) (Joined, error) {
+	m.mu.Lock()
+	mb := m.members[containerID]
+	m.mu.Unlock()
+	if mb == nil {
+		return Joined{}, errdefs.ErrConflict.WithMessage("cannot join network of a non running container: " + containerID)
+	}
+	mb.busy.Lock()
+	defer mb.busy.Unlock()
+	if mb.gone {
+		return Joined{}, errdefs.ErrConflict.WithMessage("cannot join network of a non running container: " + containerID)
+	}
+	return Joined{SandboxID: mb.id, NetNS: mb.path}, nil
+}
+
+// register notes a container and takes its addresses. The member is returned busy.
+func (m *Manager) register(j Join) (*member, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return nil, errdefs.ErrUnavailable.WithMessage("the engine is ending")
+	}
+	if len(j.ContainerID) < 12 || strings.ContainsAny(j.ContainerID, "/.") {
+		return nil, errdefs.ErrInvalidArgument.WithMessage(fmt.Sprintf("container ID %q", j.ContainerID))
+	}
+	if m.members[j.ContainerID] != nil {
+		return nil, errdefs.ErrConflict.WithMessage("container " + j.ContainerID + " has joined its networks already")
+	}
+	mb := &member{join: j, id: randomID(), path: m.spaceOf(j.ContainerID)}
+	if j.Mode == network.NetworkHost {
+		mb.path = ""
+	}
+	mb.busy.Lock() // nobody else knows it yet
+	err := m.enroll(mb)
+	if err != nil {
+		for _, e := range mb.endpoints {
+			m.forget(e)
+		}
+		return nil, err
+	}
+	m.members[j.ContainerID] = mb
+	return mb, nil
+}
+
+// enroll takes the container's place in each of its networks, that of its mode first. m.mu is held.
+func (m *Manager) enroll(mb *member) error {
+	j := mb.join
+	mode := j.Mode
+	if mode == "" {
+		mode = network.NetworkDefault
+	}
+	first, err := m.find(mode)
+	if err != nil {
+		return err
+	}
+	settings := map[*segment]*network.EndpointSettings{first: nil}
+	for ref, s := range j.Endpoints {
+		seg, err := m.find(ref)
+		if err != nil && s != nil && s.NetworkID != "" {
+			seg, err = m.find(s.NetworkID)
+		}
+		if err != nil {
+			return err
+		}
+		settings[seg] = s
+	}
+	segments := make([]*segment, 0, len(settings))
+	for s := range settings {
+		if s != first && (s.Driver != driverBridge || first.Driver != driverBridge) {
+			return errdefs.ErrInvalidArgument.WithMessage(fmt.Sprintf(
+				"conflicting options: cannot attach both user-defined and non-user-defined network-modes (%s, %s)", first.Name, s.Name))
+		}
+		segments = append(segments, s)
+	}
+	slices.SortFunc(segments, func(a, b *segment) int {
+		switch {
+		case a == first:
+			return -1
+		case b == first:
+			return 1
+		}
+		return strings.Compare(a.Name, b.Name)
+	})
+	for _, s := range segments {
+		e, err := s.newEndpoint(mb, settings[s])
+		if err != nil {
+			return err
+		}
+		mb.endpoints = append(mb.endpoints, e)
+	}
+	return nil
+}
+
+// setUp makes all that a registered container needs. busy is held.
+func (m *Manager) setUp(mb *member) error {
+	if mb.path == "" {
+		return nil
+	}
+	bridges := make([]int, len(mb.endpoints))
+	for i, e := range mb.endpoints {
+		if e.segment.Driver != driverBridge {
+			continue
+		}
+		var err error
+		if bridges[i], err = m.bringUp(e.segment); err != nil {
+			return err
+		}
+	}
+	host, err := netlink.NewHandle(unix.NETLINK_ROUTE) // of the sandbox's namespace, which the thread below leaves
+	if err != nil {
+		return fmt.Errorf("netlink: %w", err)
+	}
+	defer host.Close()
+	err = newSpace(mb.path, func() error {
+		return m.furnish(mb, func(in *netlink.Handle, space netlink.NsFd) error {
+			if err := upLoopback(in); err != nil {
+				return err
+			}
+			for i, e := range mb.endpoints {
+				if bridges[i] == 0 {
+					continue
+				}
+				if err := e.plug(host, space, bridges[i], mb.interfaceName(e.segment.Bridge.IfPrefix)); err != nil {
+					return err
+				}
+				if err := e.configure(in); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	})
+	if err == nil {
+		err = m.publish(mb)
+	}
+	return err
+}
+
+// furnish runs f on a thread in the container's namespace, and afterwards puts the default route and the resolver right.
+func (m *Manager) furnish(mb *member, f func(in *netlink.Handle, space netlink.NsFd) error) error {
+	space, err := os.Open("/proc/thread-self/ns/net")
+	if err != nil {
+		return err
+	}
+	defer space.Close()
+	in, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return fmt.Errorf("netlink: %w", err)
+	}
+	defer in.Close()
+	if err := f(in, netlink.NsFd(space.Fd())); err != nil {
+		return err
+	}
+	if err := m.setRoute(mb, in); err != nil {
+		return err
+	}
+	return m.setResolver(mb)
+}
+
+// setRoute makes the gateway's endpoint the default route, or removes the route where the container has no gateway.
+func (m *Manager) setRoute(mb *member, in *netlink.Handle) error {
+	m.mu.Lock()
+	gateway := mb.gateway()
+	m.mu.Unlock()
+	if gateway == nil {
+		err := in.RouteDel(&netlink.Route{Dst: nil, Scope: netlink.SCOPE_UNIVERSE, Table: unix.RT_TABLE_MAIN, Family: unix.AF_INET})
+		if err != nil && !errors.Is(err, unix.ESRCH) && !errors.Is(err, unix.EINVAL) {
+			return fmt.Errorf("remove the default route: %w", err)
+		}
+		return nil
+	}
+	link, err := in.LinkByName(gateway.inside)
+	if err == nil {
+		err = in.RouteReplace(&netlink.Route{LinkIndex: link.Attrs().Index, Gw: gateway.segment.Gateway.AsSlice()})
+	}
+	if err != nil {
+		return fmt.Errorf("default route: %w", err)
+	}
+	return nil
+}
+
+// publish binds the container's ports on its gateway's endpoint. busy is held. What was published before must be withdrawn.
+func (m *Manager) publish(mb *member) error {
+	m.mu.Lock()
+	gateway := mb.gateway()
+	m.mu.Unlock()
+	if gateway == nil {
+		return nil
+	}
+	list, err := wishes(mb.join, gateway.segment.Bridge.HostIP)
+	if err == nil {
+		err = m.publishAll(mb, list, gateway)
+	}
+	if err != nil {
+		return fmt.Errorf("driver failed programming external connectivity on endpoint %s (%s): %w", mb.join.Name, gateway.id, err)
+	}
+	return nil
+}
+
+func (m *Manager) publishAll(mb *member, list []wish, gateway *endpoint) error {
+	var routes []route
+	for _, w := range list {
+		b, err := m.bind(w, gateway.address)
+		if err != nil {
+			return errors.Join(err, m.withdraw(mb))
+		}
+		mb.bindings = append(mb.bindings, b)
+		routes = append(routes, b.routes...)
+	}
+	if len(routes) == 0 {
+		return nil
+	}
+	fw, err := m.prepare()
+	if err == nil {
+		err = fw.addRoutes(routes)
+	}
+	if err != nil {
+		return errors.Join(err, m.withdraw(mb))
+	}
+	return nil
+}
+
+// withdraw takes back what publish did. busy is held.
+func (m *Manager) withdraw(mb *member) error {
+	var routes []route
+	for _, b := range mb.bindings {
+		routes = append(routes, b.routes...)
+	}
+	var err error
+	if len(routes) > 0 {
+		var fw *firewall
+		if fw, err = m.prepare(); err == nil {
+			err = fw.removeRoutes(routes)
+		}
+	}
+	for _, b := range mb.bindings {
+		m.unbind(b)
+	}
+	mb.bindings = nil
+	return err
+}
+
+func upLoopback(in *netlink.Handle) error {
+	lo, err := in.LinkByName("lo")
+	if err == nil {
+		err = in.LinkSetUp(lo)
+	}
+	if err != nil {
+		return fmt.Errorf("loopback: %w", err)
+	}
+	return nil
+}
+
+func decimal(n uint16) string { return strconv.Itoa(int(n)) }
+
+// tell publishes an event of a network.
+func (m *Manager) tell(action eventtypes.Action, s *segment, attributes map[string]string) {
+	if attributes == nil {
+		attributes = map[string]string{}
+	}
+	attributes["name"], attributes["type"] = s.Name, s.Driver
+	m.o.Events.Publish(eventtypes.NetworkEventType, action, s.ID, attributes)
+}
