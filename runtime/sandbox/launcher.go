@@ -134,6 +134,10 @@ func (l *Launcher) runDir(id sessions.ID) string { return filepath.Join(l.RunDir
 
 func (l *Launcher) socket(id sessions.ID) string { return filepath.Join(l.runDir(id), "sandbox.sock") }
 
+func (l *Launcher) dockerSocket(id sessions.ID) string {
+	return filepath.Join(l.runDir(id), "docker.sock")
+}
+
 func (l *Launcher) logPath(id sessions.ID) string { return filepath.Join(l.diskDir(id), "sandbox.log") }
 
 // Find returns a sandbox that an earlier server launched and that still runs.

@@ -25,8 +25,8 @@ func TestDockerCommand(t *testing.T) {
 			spec.Image = image
 			box := launch(t, h.Launcher(t), spec)
 			defer closeBox(t, box)
-			a := run(t, box, versions+"; "+more)
-			for _, want := range []string{"Docker version 28.", "Docker Compose version v5.", "github.com/docker/buildx v0."} {
+			a := run(t, box, versions+"; docker version --format 'asks {{.Server.Version}}'; ls -l /var/run/docker.sock; "+more)
+			for _, want := range []string{"Docker version 28.", "Docker Compose version v5.", "github.com/docker/buildx v0.", "asks 28."} {
 				if !strings.Contains(a.Stdout, want) {
 					t.Errorf("got %+v, want %q", a, want)
 				}
