@@ -18,7 +18,7 @@ run: build images ## build all, prepare the environments, serve on http://127.0.
 	exec $(BIN)/berth serve $(ARGS)
 
 .PHONY: build
-build: deps $(BIN)/berth $(BIN)/runc $(BIN)/docker-init ## bin/berth, bin/runc, bin/docker-init
+build: deps $(BIN)/berth $(BIN)/runc $(BIN)/docker-init docker ## bin/berth, bin/runc, bin/docker-init, bin/docker and its plugins
 
 .PHONY: $(BIN)/berth $(BIN)/docker-init
 $(BIN)/berth:
@@ -33,6 +33,30 @@ RUNC_VERSION = $(shell cd tools && $(GO) list -m -f "{{.Version}}" github.com/op
 $(BIN)/runc: tools/go.mod
 	cd tools && CGO_ENABLED=1 $(GO) build -trimpath -tags 'seccomp netgo osusergo' -o ../$@ \
 	  -ldflags '-s -w -extldflags "-static" -X main.version=$(patsubst v%,%,$(RUNC_VERSION))' github.com/opencontainers/runc
+
+# The docker command of sessions: tools of modules of their own, too (docker/cli's requirements are its vendor.mod). Static:
+# they run in whatever image a session has. They are built again when their modules change.
+.PHONY: docker
+docker: $(BIN)/docker $(BIN)/docker-buildx $(BIN)/docker-compose $(BIN)/docker-completion.bash
+VERSION_OF = $(shell cd tools/$(1) && $(GO) list -m -f "{{.Version}}" $(2))
+STATIC_TOOL = cd $(<D) && CGO_ENABLED=0 $(GO) build -trimpath -o ../../$@ -ldflags
+
+CLI            = github.com/docker/cli/cli/version
+DOCKER_VERSION = $(patsubst v%+incompatible,%,$(call VERSION_OF,docker,github.com/docker/cli))
+$(BIN)/docker: tools/docker/go.mod tools/docker/go.sum
+	$(STATIC_TOOL) "-s -w -X $(CLI).Version=$(DOCKER_VERSION) -X $(CLI).GitCommit=v$(DOCKER_VERSION)" github.com/docker/cli/cmd/docker
+
+$(BIN)/docker-buildx: tools/buildx/go.mod tools/buildx/go.sum
+	$(STATIC_TOOL) '-s -w -X github.com/docker/buildx/version.Version=$(call VERSION_OF,buildx,github.com/docker/buildx)' \
+	  github.com/docker/buildx/cmd/buildx
+
+$(BIN)/docker-compose: tools/compose/go.mod tools/compose/go.sum
+	$(STATIC_TOOL) '-s -w -X github.com/docker/compose/v5/internal.Version=$(call VERSION_OF,compose,github.com/docker/compose/v5)' \
+	  github.com/docker/compose/v5/cmd
+
+$(BIN)/docker-completion.bash: $(BIN)/docker
+	$< completion bash >$@.new
+	mv $@.new $@
 
 .PHONY: deps deps-test
 deps: # what building and serving needs

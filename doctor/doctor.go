@@ -43,6 +43,7 @@ func (c Check) String() string {
 type Config struct {
 	DataDir string   // default /var/lib/berth; need not exist yet
 	Runc    string   // default: next to this program, else in PATH
+	Docker  []string // paths of the docker command and its plugins; none: not looked for
 	Reserve int64    // bytes that must be free in DataDir; default 1 GiB
 	Probe   []string // command that calls Probe; default this program with the argument "doctor-probe"
 }
@@ -74,7 +75,7 @@ func Run(ctx context.Context, c Config) []Check {
 		}}
 	}
 	groups := []func(context.Context, Config) []Check{
-		kernel, controlGroups, namespaces, sandboxParts, networkParts, forwarding, runc, space, memory, seccomp,
+		kernel, controlGroups, namespaces, sandboxParts, networkParts, forwarding, runc, docker, space, memory, seccomp,
 	}
 	results := make([][]Check, len(groups))
 	var wg sync.WaitGroup

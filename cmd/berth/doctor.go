@@ -9,6 +9,7 @@ import (
 	"text/tabwriter"
 
 	"berth/doctor"
+	"berth/runtime/sandbox"
 )
 
 // doctorCmd says what this host has and lacks.
@@ -16,12 +17,16 @@ type doctorCmd struct {
 	JSON    bool   `name:"json" help:"Print the checks as JSON."`
 	DataDir string `default:"/var/lib/berth" env:"BERTH_DATA_DIR" help:"Where the server keeps sessions' disks and images." type:"path"`
 	Runc    string `env:"BERTH_RUNC" help:"The runc to use. Default: next to berth, else in PATH." type:"path"`
+	Docker  string `name:"docker-dir" env:"BERTH_DOCKER_DIR" help:"Directory of the docker command and its plugins. Default: berth's own." type:"path"`
 }
 
 // Run prints one line for each check; the status is 1 where a must is missing.
 func (d *doctorCmd) Run(ctx context.Context) error {
-	checks := doctor.Run(ctx, doctor.Config{DataDir: d.DataDir, Runc: d.Runc})
-	var err error
+	docker, err := dockerDir(d.Docker)
+	if err != nil {
+		return err
+	}
+	checks := doctor.Run(ctx, doctor.Config{DataDir: d.DataDir, Runc: d.Runc, Docker: sandbox.DockerPrograms(docker)})
 	if d.JSON {
 		e := json.NewEncoder(os.Stdout)
 		e.SetIndent("", "  ")

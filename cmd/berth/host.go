@@ -111,9 +111,13 @@ func (h *host) openLauncher(ctx context.Context, c *serveCmd, runc string, log *
 	if err != nil {
 		return err
 	}
+	docker, err := dockerDir(c.DockerDir)
+	if err != nil {
+		return err
+	}
 	h.launcher, err = sandbox.New(ctx, sandbox.Config{
 		Instance: instanceName(c.RunDir),
-		DataDir:  c.DataDir, RunDir: c.RunDir, Runc: runc, DockerInit: init, Images: images, Cgroups: h.cgroups,
+		DataDir:  c.DataDir, RunDir: c.RunDir, Runc: runc, DockerInit: init, DockerDir: docker, Images: images, Cgroups: h.cgroups,
 		Network: h.network, Names: h.names, DiskReserve: int64(c.DiskReserve), Log: log,
 	})
 	return err

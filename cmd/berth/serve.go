@@ -43,6 +43,7 @@ type serveCmd struct {
 
 	Runc       string   `type:"path" help:"runc; default: the one beside berth." env:"BERTH_RUNC"`
 	DockerInit string   `type:"path" help:"docker-init; default: the one beside berth." env:"BERTH_DOCKER_INIT"`
+	DockerDir  string   `type:"path" help:"Directory of the docker command and its plugins that sessions get; default: berth's own." env:"BERTH_DOCKER_DIR"`
 	Subnet     string   `default:"100.64.0.0/16" help:"Addresses for sandboxes; each takes four." env:"BERTH_SUBNET"`
 	DNS        []string `name:"dns" help:"Resolvers that sandboxes use; default: the host's." env:"BERTH_DNS"`
 	Deny       []string `name:"deny-net" help:"Further networks that no sandbox may reach." env:"BERTH_DENY_NET"`
@@ -167,4 +168,13 @@ func beside(name, given string) (string, error) {
 		return "", err
 	}
 	return filepath.Join(filepath.Dir(self), name), nil
+}
+
+// dockerDir is the directory of the docker command that sessions get.
+func dockerDir(given string) (string, error) {
+	docker, err := beside("docker", "")
+	if given != "" || err != nil {
+		return given, err
+	}
+	return filepath.Dir(docker), nil
 }

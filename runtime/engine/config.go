@@ -24,7 +24,7 @@ func readConfig() (boot.Config, error) {
 	if c.Version != boot.ConfigVersion {
 		return c, fmt.Errorf("the launcher speaks version %d of the sandbox configuration, this is version %d", c.Version, boot.ConfigVersion)
 	}
-	for _, fd := range []int{boot.ListenerFD, boot.ReadyFD} {
+	for _, fd := range []int{boot.ListenerFD, boot.ReadyFD, boot.DockerFD} {
 		unix.CloseOnExec(fd)
 	}
 	return c, nil

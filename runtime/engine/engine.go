@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	goruntime "runtime"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -20,6 +21,8 @@ import (
 
 	"berth/runtime/engine/api"
 	"berth/runtime/engine/boot"
+	"berth/runtime/engine/dockerapi"
+	"berth/runtime/engine/events"
 	"berth/runtime/engine/oci"
 	"berth/runtime/engine/process"
 	"berth/terminal"
@@ -63,6 +66,8 @@ type engine struct {
 	workspace *workspace
 	terminals *terminal.Set
 	commands  *execstream.Handler
+	dockerAPI http.Handler
+	docker    *docker
 }
 
 // boot makes this process the first of a machine, and starts the machine's first container and shell.
@@ -91,6 +96,10 @@ func (e *engine) boot(ctx context.Context, background *sync.WaitGroup) error {
 	}
 	runtime := &oci.Runtime{Path: boot.Runc, Root: state, Reaper: reaper}
 	var err error
+	e.dockerAPI = dockerapi.New(e.log, e.dockerParts()...)
+	if e.docker, err = listenDocker(e.dockerAPI, e.log); err != nil {
+		return err
+	}
 	if e.workspace, err = startWorkspace(ctx, runtime, e.config); err != nil {
 		return err
 	}
@@ -98,6 +107,19 @@ func (e *engine) boot(ctx context.Context, background *sync.WaitGroup) error {
 	e.terminals = terminal.NewSet(ctx, e.workspace.startTerminal, terminal.Options{MaxTerminals: e.config.Terminals, Logger: e.log})
 	_, err = e.terminals.Open(ctx, firstTerminal, terminal.DefaultSize)
 	return err
+}
+
+// dockerParts are the topics of the Docker API that this machine answers.
+func (e *engine) dockerParts() []dockerapi.Part {
+	return []dockerapi.Part{
+		&dockerapi.System{
+			Version: e.version, Hostname: e.config.Hostname,
+			Limits: dockerapi.Limits{CPUs: goruntime.NumCPU(), MemoryBytes: e.config.Proc.MemoryBytes},
+			Counts: func(context.Context) (dockerapi.Counts, error) { return dockerapi.Counts{}, nil },
+			Usage:  func(context.Context) (dockerapi.Usage, error) { return dockerapi.Usage{}, nil },
+		},
+		dockerapi.Events{Bus: &events.Bus{}},
+	}
 }
 
 // serve answers the API until ctx ends or the workspace's first process does: then the machine is over.
@@ -108,10 +130,11 @@ func (e *engine) serve(ctx context.Context) error {
 		return err
 	}
 	server := (&api.Server{
-		Workspace: e.workspace, Routes: []api.Routes{e.terminals, e.commands}, Version: e.version, Log: e.log,
+		Workspace: e.workspace, Routes: []api.Routes{e.terminals, e.commands}, Docker: e.dockerAPI, Version: e.version, Log: e.log,
 	}).HTTPServer()
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
+	e.docker.serve()
 	if err := tell(boot.Ready{}); err != nil {
 		return fmt.Errorf("tell the launcher: %w", err)
 	}
@@ -122,7 +145,7 @@ func (e *engine) serve(ctx context.Context) error {
 	}
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
-	err = errors.Join(err, e.terminals.Close(stop), e.commands.Close(stop), server.Close())
+	err = errors.Join(err, e.terminals.Close(stop), e.commands.Close(stop), e.docker.close(), server.Close())
 	if s := <-served; !errors.Is(s, http.ErrServerClosed) {
 		err = errors.Join(err, s)
 	}

@@ -36,6 +36,7 @@ type launch struct {
 	ids    *os.File // user namespace with the sandbox's ID mapping
 	mounts []stagedMount
 	listen *os.File
+	docker *os.File
 
 	state   state
 	process *hostProcess
@@ -94,7 +95,7 @@ func (w *launch) run(ctx context.Context) error {
 		{"cgroup", w.makeCgroup},
 		{"idmap", w.makeIDs},
 		{"mounts", w.openMounts},
-		{"socket", w.makeSocket},
+		{"socket", w.makeSockets},
 		{"process", w.start},
 		{"network", w.connect},
 		{"state", w.writeState},

@@ -30,13 +30,14 @@ const (
 	idRange        = 1 << 16
 )
 
-// Config is what a Launcher works with. All fields but Log, UIDBase, DiskReserve and Trace are required.
+// Config is what a Launcher works with. All fields but DockerDir, Log, UIDBase, DiskReserve and Trace are required.
 type Config struct {
 	Instance   string // names this server's leases on images; the same for the next server on these directories
 	DataDir    string // session disks are in DataDir/sessions
 	RunDir     string // sockets and state are in RunDir/ID
 	Runc       string // path of the runc binary
 	DockerInit string // path of the docker-init binary
+	DockerDir  string // has the docker command and its plugins (boot.DockerPrograms); "": sessions have none
 	Images     *imagecache.Cache
 	Cgroups    *cgroup.Instance
 	Network    *network.Host
@@ -132,6 +133,10 @@ func (l *Launcher) diskPath(id sessions.ID) string { return filepath.Join(l.disk
 func (l *Launcher) runDir(id sessions.ID) string { return filepath.Join(l.RunDir, string(id)) }
 
 func (l *Launcher) socket(id sessions.ID) string { return filepath.Join(l.runDir(id), "sandbox.sock") }
+
+func (l *Launcher) dockerSocket(id sessions.ID) string {
+	return filepath.Join(l.runDir(id), "docker.sock")
+}
 
 func (l *Launcher) logPath(id sessions.ID) string { return filepath.Join(l.diskDir(id), "sandbox.log") }
 

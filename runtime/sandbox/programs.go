@@ -6,9 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+
+	"berth/runtime/engine/boot"
 )
 
 // programs are the files that a sandbox needs beside its own first process, in a directory that is mounted into it. The
@@ -22,6 +25,10 @@ func (l *Launcher) preparePrograms() error {
 		if err := hashFile(sum, sources[name]); err != nil {
 			return fmt.Errorf("%s: %w: build it with make build", name, err)
 		}
+	}
+	docker, err := l.dockerPrograms(sum)
+	if err != nil {
+		return err
 	}
 	l.programs = hex.EncodeToString(sum.Sum(nil)[:8])
 	dir := filepath.Join(l.programsDir(), l.programs)
@@ -40,10 +47,49 @@ func (l *Launcher) preparePrograms() error {
 			return errors.Join(err, os.RemoveAll(temp))
 		}
 	}
+	for _, path := range docker {
+		if err := linkFile(path, filepath.Join(temp, filepath.Base(path))); err != nil {
+			return errors.Join(err, os.RemoveAll(temp))
+		}
+	}
 	if err := errors.Join(os.Chmod(temp, 0o755), os.Rename(temp, dir)); err != nil {
 		return errors.Join(err, os.RemoveAll(temp))
 	}
 	return nil
+}
+
+// dockerPrograms lists what there is of the docker command and its plugins, and adds it to sum: by size and time, for reading
+// 150 MB would make every start of the server wait.
+func (l *Launcher) dockerPrograms(sum io.Writer) ([]string, error) {
+	var found []string
+	if l.DockerDir == "" {
+		return nil, nil
+	}
+	for _, path := range DockerPrograms(l.DockerDir) {
+		name := filepath.Base(path)
+		info, err := os.Stat(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			l.Log.Warn("sessions have no "+name+": build it with make build", "looked_for", path)
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		fmt.Fprintf(sum, "%s %d %d\n", name, info.Size(), info.ModTime().UnixNano())
+		found = append(found, path)
+	}
+	return found, nil
+}
+
+// DockerPrograms are the paths of the docker command and its plugins in dir, whether they are there or not.
+func DockerPrograms(dir string) []string {
+	var paths []string
+	for _, p := range boot.DockerPrograms() {
+		if path := filepath.Join(dir, p.Name); !slices.Contains(paths, path) {
+			paths = append(paths, path)
+		}
+	}
+	return paths
 }
 
 func (l *Launcher) programsDir() string { return filepath.Join(l.DataDir, "programs") }
@@ -77,6 +123,19 @@ func hashFile(w io.Writer, path string) error {
 	defer f.Close()
 	_, err = io.Copy(w, f)
 	return err
+}
+
+// linkFile makes to the same file as from, which costs neither time nor disk nor page cache, or a copy where they are on
+// different file systems. A link shares the fate of what it links to: good enough for programs that only the visitor runs.
+func linkFile(from, to string) error {
+	source, err := filepath.EvalSymlinks(from) // a link to a symbolic link would point nowhere in the sandbox
+	if err != nil {
+		return err
+	}
+	if os.Link(source, to) == nil {
+		return nil
+	}
+	return copyFile(source, to)
 }
 
 func copyFile(from, to string) error {

@@ -39,7 +39,7 @@ func (w *launch) start(ctx context.Context) error {
 	mapping := []syscall.SysProcIDMap{{ContainerID: 0, HostID: w.uid(), Size: idRange}}
 	cmd := &exec.Cmd{
 		Path: "/proc/self/exe", Args: []string{"berth", "sandbox", string(w.id)}, Dir: "/", Env: []string{"PATH=/bin"},
-		Stderr: log, ExtraFiles: []*os.File{config, w.listen, theirs}, // in the order of boot.ConfigFD…
+		Stderr: log, ExtraFiles: []*os.File{config, w.listen, theirs, w.docker}, // in the order of boot.ConfigFD…
 		SysProcAttr: &syscall.SysProcAttr{
 			Cloneflags: unix.CLONE_NEWUSER | unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWIPC |
 				unix.CLONE_NEWUTS | unix.CLONE_NEWCGROUP,

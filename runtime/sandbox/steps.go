@@ -79,21 +79,31 @@ func (w *launch) openMounts(ctx context.Context) error {
 	return nil
 }
 
-func (w *launch) makeSocket(context.Context) error {
-	path := w.socket(w.id)
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-	if err != nil {
+// makeSockets makes what the sandbox listens on for the host: it goes on listening when the server does not.
+func (w *launch) makeSockets(context.Context) error {
+	var err error
+	if w.listen, err = w.listenAt(w.socket(w.id)); err != nil {
 		return err
 	}
-	l.SetUnlinkOnClose(false) // the sandbox goes on listening
+	w.docker, err = w.listenAt(w.dockerSocket(w.id))
+	return err
+}
+
+// listenAt listens on a socket that root alone may connect to.
+func (w *launch) listenAt(path string) (*os.File, error) {
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		return nil, err
+	}
+	l.SetUnlinkOnClose(false)
 	defer l.Close()
 	if err := os.Chmod(path, 0o600); err != nil {
-		return err
+		return nil, err
 	}
 	f, err := l.File()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	w.listen, w.files = f, append(w.files, f)
-	return nil
+	w.files = append(w.files, f)
+	return f, nil
 }

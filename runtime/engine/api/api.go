@@ -40,7 +40,9 @@ type Routes interface {
 // Server is the sandbox API.
 type Server struct {
 	Workspace Workspace
-	Routes    []Routes // further parts: terminals, exec
+	Routes    []Routes     // further parts: terminals, exec
+	Docker    http.Handler // the Docker API; nil: there is none
+	Ports     Listeners    // nil: only what answers on 127.0.0.1 is found
 	Version   string
 	Log       *slog.Logger
 }
@@ -57,6 +59,11 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("PUT /v1/files/{path...}", s.writeFile)
 	mux.HandleFunc("POST /v1/files/{path...}", s.mkdir)
 	mux.HandleFunc("DELETE /v1/files/{path...}", s.removeFile)
+	mux.HandleFunc("GET /v1/ports", s.listPorts)
+	mux.HandleFunc("GET /v1/ports/{port}", s.openPort)
+	if s.Docker != nil {
+		mux.Handle("/v1/docker/", http.StripPrefix("/v1/docker", s.Docker))
+	}
 	return s.recovering(mux)
 }
 

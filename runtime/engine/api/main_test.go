@@ -81,6 +81,7 @@ func (l *log) String() string {
 // server is a running API over a directory.
 type server struct {
 	*httptest.Server
+	api       *api.Server
 	workspace *workspace
 	dir       string
 	log       *log
@@ -90,6 +91,7 @@ func serve(t *testing.T, extra ...api.Routes) *server {
 	t.Helper()
 	s := &server{workspace: &workspace{}, dir: t.TempDir(), log: &log{}}
 	a := &api.Server{Workspace: s.workspace, Routes: extra, Version: "v1.2.3", Log: slog.New(slog.NewTextHandler(s.log, nil))}
+	s.api = a
 	s.Server = httptest.NewUnstartedServer(nil)
 	s.Config = a.HTTPServer()
 	s.Start()

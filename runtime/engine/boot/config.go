@@ -7,13 +7,14 @@ import (
 )
 
 // ConfigVersion is the version of Config; a sandbox refuses one that it does not know.
-const ConfigVersion = 1
+const ConfigVersion = 2
 
 // File descriptors that the launcher hands to a sandbox, after standard input, output and error.
 const (
 	ConfigFD   = 3 // Config as JSON, to its end; a pipe
 	ListenerFD = 4 // a listening unix socket: the sandbox API
 	ReadyFD    = 5 // the sandbox writes Ready as JSON and closes it
+	DockerFD   = 6 // a listening unix socket: the Docker API, for root of the host
 )
 
 // Config is what the launcher tells a sandbox. Paths under Stage are seen by the sandbox before it has its own root.

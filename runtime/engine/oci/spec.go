@@ -48,7 +48,7 @@ func WorkspaceSpec(c boot.Config, rootfs, etc string) (*specs.Spec, error) {
 			bindMount(etc+"/resolv.conf", "/etc/resolv.conf"),
 			bindMount(etc+"/hosts", "/etc/hosts"),
 			bindMount(etc+"/hostname", "/etc/hostname"),
-		}),
+		}, programMounts()),
 		Linux: &specs.Linux{
 			CgroupsPath: boot.Payload + "/workspace",
 			Namespaces: []specs.LinuxNamespace{

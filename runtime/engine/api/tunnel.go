@@ -1,0 +1,50 @@
+package api
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/http"
+)
+
+// halves is a connection of which one direction can end before the other, as TCP and unix sockets can.
+type halves interface {
+	net.Conn
+	CloseWrite() error
+}
+
+// tunnel takes the request's connection over and joins it with there until both directions have ended, or one has failed.
+func tunnel(w http.ResponseWriter, there net.Conn) {
+	defer there.Close()
+	here, early, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		problem(w, http.StatusInternalServerError, err.Error())
+		return
+	}
+	defer here.Close()
+	const switching = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: " + PortProtocol + "\r\n\r\n"
+	if _, err := io.WriteString(here, switching); err != nil {
+		return // the client has gone
+	}
+	first := io.LimitReader(early.Reader, int64(early.Reader.Buffered())) // what came with the request
+	done := make(chan error, 2)
+	go func() { done <- pass(there, io.MultiReader(first, here), there) }()
+	go func() { done <- pass(here, there, here) }()
+	if err := <-done; err == nil {
+		<-done
+		return
+	}
+	_ = errors.Join(here.Close(), there.Close()) // wakes the other one
+	<-done
+}
+
+// pass copies until the end of from, and passes that end on.
+func pass(to io.Writer, from io.Reader, end net.Conn) error {
+	if _, err := io.Copy(to, from); err != nil {
+		return err
+	}
+	if h, ok := end.(halves); ok {
+		return h.CloseWrite()
+	}
+	return end.Close()
+}
