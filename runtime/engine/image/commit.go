@@ -170,7 +170,7 @@ func (s *Store) compressLayer(ctx context.Context, write func(io.Writer) error) 
 		return desc, "", err
 	}
 	desc.Digest, desc.Size = blob.Digest(), status.Offset
-	labels := content.WithLabels(map[string]string{labelUncompressed: diff.Digest().String()})
+	labels := content.WithLabels(map[string]string{labelUncompressed: diff.Digest().String(), labelKind: desc.MediaType})
 	return desc, diff.Digest(), ignoreExisting(blob.Commit(ctx, desc.Size, desc.Digest, labels))
 }
 
@@ -184,12 +184,12 @@ func (s *Store) unpackBlob(ctx context.Context, desc ocispec.Descriptor, diffIDs
 	if have, err := s.haveLayer(ctx, diffIDs); err != nil || have {
 		return err
 	}
-	blob, err := s.content.ReaderAt(ctx, desc)
+	blob, err := s.openBlob(ctx, desc)
 	if err != nil {
 		return err
 	}
 	defer blob.Close()
-	plain, err := decompress(content.NewReader(blob))
+	plain, err := decompress(blob)
 	if err != nil {
 		return err
 	}

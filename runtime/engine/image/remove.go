@@ -218,11 +218,7 @@ func (r *removal) drop(ctx context.Context, rec *record) error {
 }
 
 func oneRepository(names []string) bool {
-	repo := func(full string) string {
-		at := strings.LastIndexByte(full, ':')
-		return full[:at]
-	}
-	return !slices.ContainsFunc(names, func(n string) bool { return repo(n) != repo(names[0]) })
+	return !slices.ContainsFunc(names, func(n string) bool { return repository(n) != repository(names[0]) })
 }
 
 // short is an ID as Docker shows it.
