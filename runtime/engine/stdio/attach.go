@@ -15,6 +15,8 @@ type AttachOptions struct {
 	// Stdin is the client's input; nil: none. A process whose hub has no input leaves it unread. Its end ends the
 	// process's input where StdinOnce is set, and else the attach, as with Docker.
 	Stdin io.Reader
+	// StdinDone, if not nil, is called when Stdin is not read any more, or will not be.
+	StdinDone func()
 	// Stdout and Stderr may be the same, are written by one goroutine, and are left out where nil.
 	Stdout, Stderr io.Writer
 	// DetachKeys leave without ending the process, on a terminal; nil: ctrl-p ctrl-q.
@@ -65,7 +67,11 @@ func (h *Hub) Attach(ctx context.Context, a AttachOptions) error {
 	fed := make(chan struct{})
 	background.Go(func() {
 		defer close(fed)
-		if a.Stdin != nil && h.openStdin && !a.NoStream && h.serveInput(ctx, v, a) {
+		detached := a.Stdin != nil && h.openStdin && !a.NoStream && h.serveInput(ctx, v, a)
+		if a.StdinDone != nil {
+			a.StdinDone()
+		}
+		if detached {
 			interrupt()
 		}
 	})

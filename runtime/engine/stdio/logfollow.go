@@ -58,6 +58,11 @@ func (r *reader) follow(ctx context.Context, s *snapshot) error {
 		if now.closed {
 			return nil
 		}
+		if r.options.Idle != nil {
+			if err := r.options.Idle(); err != nil {
+				return err
+			}
+		}
 		select {
 		case <-now.changed:
 		case <-ctx.Done():

@@ -25,6 +25,8 @@ type LogOptions struct {
 	Follow         bool
 	// Writer is who writes the log now: a container that runs. Nil: it does not change, and Follow has nothing to wait for.
 	Writer *LogWriter
+	// Idle, if not nil, is called whenever a follower has emitted all there is.
+	Idle func() error
 }
 
 // ReadLog calls emit for the entries of the log in dir, the oldest first. With Follow it goes on until the writer is closed
