@@ -97,7 +97,7 @@ func TestContainersAreLive(t *testing.T) {
 	port := s.url[strings.LastIndex(s.url, ":"):]
 	run(t, ctx, "ports are links", until(fmt.Sprintf(`document.querySelector("#dock-containers a.port").href === "http://8080-%s.localhost%s/"`, id, port)),
 		until(`document.querySelectorAll("#dock-containers a.port").length === 2`))
-	run(t, ctx, "limits and use", row("db", "3.1%", "of 0.5 CPU", "119 MB", "of 128 MB"), row("web", "0.4%", "9 MB"))
+	run(t, ctx, "limits and use", row("db", "3.1%", "of 0.5", "119 MB", "of 128 MB"), row("web", "0.4%", "9 MB"))
 	d.Put("start", &webtest.Container{ID: id64("5"), Name: "late", Image: "busybox", State: "running", Status: "Up", Created: time.Now(), Started: time.Now()})
 	run(t, ctx, "an event brings a row", row("late", "running"), until(`document.getElementById("dock-news").textContent.includes("late is running")`))
 	d.Take(id64("5"))

@@ -427,3 +427,9 @@ func (d *Docker) events(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 }
+
+// Container is the one of that ID, or nil.
+func (d *Docker) Container(id string) (c *Container) {
+	d.with(func() { c = d.find(id) })
+	return c
+}

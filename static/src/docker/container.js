@@ -12,7 +12,7 @@ export class Container {
     this.doing = new Doing();
     this.name = el("strong");
     this.image = el("span", { class: "mono soft" });
-    this.opener = el("button", { type: "button", class: "opener", "aria-expanded": "false", onclick: () => this.toggle() }, this.name);
+    this.opener = el("button", { type: "button", class: "opener", "aria-expanded": "false", onclick: () => this.toggle() }, el("span", {}, this.name));
     this.dot = el("i", { class: "dot", "aria-hidden": "true" });
     this.word = el("span");
     this.more = el("span", { class: "soft" });
@@ -90,8 +90,8 @@ export class Container {
     const own = limits(this.view.inspected(this.item.Id)), machine = this.view.limits;
     const r = this.item.State === "running" ? this.reading : null;
     const cpus = own.cpus || machine.cpus, most = own.memory || machine.memory_bytes;
-    show(this.cpu, r && Number.isFinite(r.cpu) ? `${(r.cpu * 100).toFixed(r.cpu < 0.1 ? 1 : 0)}%` : "", own.cpus ? `of ${number(own.cpus)} CPU` : "", r?.cpu / cpus);
-    show(this.memory, r && Number.isFinite(r.memory) ? bytes(r.memory) : "", own.memory ? `of ${bytes(own.memory)}` : "", r?.memory / most);
+    show(this.cpu, r && Number.isFinite(r.cpu) ? `${(r.cpu * 100).toFixed(r.cpu < 0.1 ? 1 : 0)}%` : "", own.cpus ? `${r ? "of" : "up to"} ${number(own.cpus)}` : "", r?.cpu / cpus);
+    show(this.memory, r && Number.isFinite(r.memory) ? bytes(r.memory) : "", own.memory ? `${r ? "of" : "up to"} ${bytes(own.memory)}` : "", r?.memory / most);
   }
 
   toggle(open = this.details.hidden) {

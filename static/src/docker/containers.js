@@ -27,7 +27,7 @@ export class Containers {
   }
 
   get list() {
-    return this.live.lists.containers ?? [];
+    return (this.live.lists.containers ?? []).filter((c) => typeof c?.Id === "string");
   }
 
   setVisible(on) {

@@ -70,8 +70,8 @@ class Image {
     this.view = view;
     this.doing = new Doing();
     this.title = el("strong");
-    this.tag = el("span", { class: "soft" });
-    this.opener = el("button", { type: "button", class: "opener", "aria-expanded": "false", onclick: () => this.toggle() }, this.title, this.tag);
+    this.tag = el("span", { class: "tag soft" });
+    this.opener = el("button", { type: "button", class: "opener", "aria-expanded": "false", onclick: () => this.toggle() }, el("span", {}, this.title, this.tag));
     this.id = cell("mono soft id");
     this.size = el("span", { class: "value" });
     this.unique = el("span", { class: "soft" });

@@ -12,6 +12,8 @@ const LISTS = {
   usage: ["system/df", { type: "image" }],
 };
 
+const OBJECTS = { volumes: 1, usage: 1 }; // the other answers are arrays
+
 // Which lists an event makes old.
 const TOUCHES = { container: ["containers"], image: ["images", "usage"], builder: ["images", "usage"], network: ["networks", "containers"], volume: ["volumes"] };
 const QUIET = /^(exec_|top|attach|detach|resize|export|copy|archive-path|extract-to-dir|push|tag-none)/;
@@ -134,7 +136,8 @@ export class Live {
     const stream = this.stream;
     try {
       const [path, query] = LISTS[kind];
-      this.lists[kind] = (await this.engine.get(path, query)) ?? [];
+      const found = await this.engine.get(path, query);
+      this.lists[kind] = kind in OBJECTS ? found ?? {} : Array.isArray(found) ? found : [];
       this.attempt = 0;
       if (this.stream === stream && stream && !stream.signal.aborted) this.on.state("live");
       this.on.changed(kind);

@@ -19,7 +19,8 @@ export class Logs {
     this.newest = button("↓ newest", "Go to the newest line", () => this.toEnd(), "newest");
     this.out.addEventListener("scroll", () => this.scrolled());
     const wrap = this.toggle("wrap", "wrap", true), times = this.toggle("times", "times", false);
-    this.back = button("← all containers", "Back to all containers", () => view.closeLogs());
+    this.back = button("←", "Back to all containers", () => view.closeLogs());
+    this.back.append(el("span", { class: "wide" }, "all containers"));
     this.node = el("div", { class: "log-view", hidden: true },
       el("div", { class: "log-bar" }, this.back, this.title, this.state, el("span", { class: "acts" }, times, wrap)),
       this.out, this.newest);

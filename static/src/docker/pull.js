@@ -110,7 +110,7 @@ export class Pull {
     this.list.remove();
     this.node.classList.add("failed");
     text(this.state, line(message, 1000));
-    this.node.querySelector(".pull-head").append(button("try again", `Pull ${line(this.reference)} again`, () => this.again()));
+    this.stop.before(button("try again", `Pull ${line(this.reference)} again`, () => this.again()));
     this.closable();
     this.on.news(`The pull of ${line(this.reference, 80)} failed: ${line(message)}`);
     this.on.done(this);

@@ -9,7 +9,7 @@ export function line(text, most = 200) {
   return clean.length > most ? clean.slice(0, most - 1) + "…" : clean;
 }
 
-export const shortID = (id) => line(String(id).replace(/^sha256:/, ""), 12).replace("…", "");
+export const shortID = (id) => line(String(id).replace(/^sha256:/, "").slice(0, 12));
 
 // span says how long ago that was, in its largest unit. from, now: ms.
 export function span(from, now = Date.now()) {
@@ -51,9 +51,10 @@ export function ports(c) {
   }
   const all = [...found.values()];
   return all.filter((p) => p.open || !all.some((q) => q.open && q.inner === p.inner && q.type === p.type))
-    .sort((a, b) => (b.open > 0) - (a.open > 0) || a.open - b.open || a.inner - b.inner);
+    .sort((a, b) => rank(b) - rank(a) || a.open - b.open || a.inner - b.inner);
 }
 
+const rank = (p) => (p.open ? 1 : 0) + (p.type === "tcp" ? 1 : 0);
 const port = (n) => (Number.isInteger(n) && n > 0 && n < 65536 ? n : 0);
 
 // portURL is where a published port is reached: a host name of its own. "" where the page itself has only an address.
