@@ -1,5 +1,6 @@
 import { API } from "./api.js";
 import { Clock } from "./clock.js";
+import { Dock } from "./dock.js";
 import { byId, confirmIn } from "./dom.js";
 import { Feed } from "./feed.js";
 import { keyRow } from "./keys.js";
@@ -14,6 +15,7 @@ const start = JSON.parse(document.body.dataset.session);
 const api = new API(start.session.id);
 const notices = new Notices();
 const tabs = new Tabs(start.session, api, notices);
+const dock = new Dock({ session: start.session, api, tabs, notices });
 const meters = new Meters(start.session.limits);
 const time = new Clock(start.now);
 let state = "";
@@ -31,9 +33,11 @@ function onSession(s) {
     case "starting":
       return wait(`Starting ${start.title}`, "Its disk, network and shell are being made. This usually takes less than a second.");
     case "ready":
+      dock.ready();
       return void tabs.load();
     case "ending":
       tabs.stop();
+      dock.stop();
       notices.clear();
       return wait("Ending", "The machine is being taken down. This takes a second or two.");
     case "ended":
@@ -52,6 +56,7 @@ function wait(title, text) {
 function leave() {
   feed.stop();
   tabs.stop();
+  dock.stop();
   time.stop();
   location.reload();
 }
@@ -115,10 +120,10 @@ function toggle(name, on, off) {
 function actions() {
   const ready = state === "ready";
   return [
-    { name: "Go to the shell", keys: "ctrl-`", run: () => tabs.focus(), off: !ready },
-    { name: "New terminal", run: () => tabs.open(), off: !ready || byId("new-tab").disabled },
+    { name: "Go to the shell", keys: "ctrl-`", run: () => dock.toShell(), off: !ready },
+    { name: "New terminal", run: () => toTab(() => tabs.open()), off: !ready || byId("new-tab").disabled },
     { name: "Close this terminal", run: () => tabs.close(tabs.active), off: !ready || !tabs.active },
-    ...tabs.list.slice(0, 9).map((t, i) => ({ name: `Terminal ${t.label.textContent}`, keys: `ctrl-${i + 1}`, run: () => tabs.activate(t), off: !ready })),
+    ...tabs.list.slice(0, 9).map((t, i) => ({ name: `Terminal ${t.label.textContent}`, keys: `ctrl-${i + 1}`, run: () => toTab(() => tabs.activate(t)), off: !ready })),
     { name: "Copy the selection", keys: "ctrl-shift-c", run: () => tabs.active.terminal.copy(), off: !tabs.active?.terminal.term.hasSelection() },
     { name: "Extend the session", run: extend, off: byId("extend").disabled },
     { name: "End all programs", run: endPrograms, off: !ready },
@@ -131,7 +136,14 @@ function actions() {
     { name: "Screen reader mode on or off", run: screenReader },
     { name: "Draw with WebGL or without", run: renderer },
     { name: "To the first page", run: () => location.assign("/") },
+    ...dock.actions(ready),
   ];
+}
+
+// toTab goes to a terminal: on a phone a panel may be in its place.
+function toTab(go) {
+  dock.leave();
+  go();
 }
 
 function screenReader() {
@@ -164,9 +176,9 @@ function onKey(e) {
 
 function plainKey(e) {
   if (e.key === "k" || e.code === "KeyK") return () => palette.toggle();
-  if (e.code === "Backquote") return () => tabs.focus();
+  if (e.code === "Backquote") return () => dock.toShell();
   const n = /^Digit([1-9])$/.exec(e.code)?.[1];
-  return n && tabs.list[n - 1] ? () => tabs.activate(tabs.list[n - 1]) : null;
+  return n && tabs.list[n - 1] ? () => toTab(() => tabs.activate(tabs.list[n - 1])) : null;
 }
 
 function zoomKey(e) {

@@ -4,6 +4,7 @@ import { setPref, stash, take } from "./prefs.js";
 import { onTheme } from "./themes.js";
 
 const RECONNECTING_AFTER = 400; // ms: a link that is back sooner is not worth a word
+const PROMPT_WITHIN = 2000; // ms
 
 // Tabs are the session's terminals: those that the machine has, so that a reload finds all of them again.
 export class Tabs {
@@ -72,6 +73,22 @@ export class Tabs {
     let n = 1;
     while (this.list.some((t) => t.name === String(n))) n++;
     this.activate(this.add(String(n)));
+  }
+
+  // type puts a text behind the prompt that is seen. Nothing is run: that is the visitor's to do.
+  type(text) {
+    if (!this.active?.terminal.running) this.open();
+    this.active.terminal.input(text);
+    this.focus();
+  }
+
+  // run opens a terminal of its own for a command.
+  async run(command) {
+    if (this.plus.disabled) return this.notices.show("terminal", `${this.plus.title}. Close one, then try again.`);
+    this.open();
+    const { terminal } = this.active;
+    await Promise.race([terminal.greeted, new Promise((done) => setTimeout(done, PROMPT_WITHIN))]);
+    terminal.input(command + "\r");
   }
 
   limits() {

@@ -65,12 +65,14 @@ export class Terminal {
     this.term.loadAddon(new WebLinksAddon((_, uri) => openLink(uri), { hover: (_, uri) => events.hover(uri), leave: () => events.hover("") }));
     this.link = new Link(() => api.terminalURL(name), this.handler(), take(this.key));
     this.replaying = 0;
+    this.greeted = new Promise((done) => (this.greet = done)); // its first output: a prompt, as a rule
     this.wire();
   }
 
   handler() {
     return {
       output: (data, replayed, done) => {
+        this.greet();
         if (replayed) this.replaying++;
         this.term.write(data, () => {
           if (replayed) this.replaying--;

@@ -19,6 +19,7 @@ type Sandbox struct {
 	conns  chan net.Conn
 	done   chan struct{}
 	once   sync.Once
+	docker *Docker
 
 	mu        sync.Mutex
 	terminals map[string]*Terminal
@@ -29,13 +30,14 @@ type Sandbox struct {
 
 // NewSandbox starts one. Close ends it.
 func NewSandbox() *Sandbox {
-	s := &Sandbox{conns: make(chan net.Conn), done: make(chan struct{}), terminals: map[string]*Terminal{}, open: map[net.Conn]bool{}}
+	s := &Sandbox{conns: make(chan net.Conn), done: make(chan struct{}), terminals: map[string]*Terminal{}, docker: newDocker(), open: map[net.Conn]bool{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/terminals", s.list)
 	mux.HandleFunc("GET /v1/terminals/{name}", s.view)
 	mux.HandleFunc("DELETE /v1/terminals/{name}", s.remove)
 	mux.HandleFunc("POST /v1/exec", s.exec)
 	mux.HandleFunc("/v1/files/", s.files)
+	s.docker.register(mux)
 	s.server = &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { //nolint:gosec // in memory
 		s.mu.Lock()
 		h := r.Header.Clone()
@@ -120,6 +122,9 @@ func (s *Sandbox) Seen() []http.Header {
 	defer s.mu.Unlock()
 	return append([]http.Header(nil), s.seen...)
 }
+
+// Docker is the one in it.
+func (s *Sandbox) Docker() *Docker { return s.docker }
 
 // Terminal returns the terminal of that name, which is made where there is none.
 func (s *Sandbox) Terminal(name string) *Terminal {

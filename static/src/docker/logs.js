@@ -1,0 +1,179 @@
+import { el } from "../dom.js";
+import { pref, setPref } from "../prefs.js";
+import { Lines, frames, since } from "./frames.js";
+import { button, text } from "./rows.js";
+import { nameOf } from "./words.js";
+
+const KEPT = 2000; // lines on the page
+const FIRST = 500; // lines that are asked for at first
+const FIRST_DELAY = 500, MAX_DELAY = 10_000; // ms
+
+// Logs follows the output of one container: text only, of which the last lines are kept.
+export class Logs {
+  constructor(view) {
+    this.view = view;
+    this.tty = {}; // by container
+    this.out = el("div", { class: "log", role: "log", "aria-live": "off", tabindex: "0" });
+    this.title = el("h3");
+    this.state = el("span", { class: "soft", role: "status" });
+    this.newest = button("↓ newest", "Go to the newest line", () => this.toEnd(), "newest");
+    this.out.addEventListener("scroll", () => this.scrolled());
+    const wrap = this.toggle("wrap", "wrap", true), times = this.toggle("times", "times", false);
+    this.back = button("←", "Back to all containers", () => view.closeLogs());
+    this.back.append(el("span", { class: "wide" }, "all containers"));
+    this.node = el("div", { class: "log-view", hidden: true },
+      el("div", { class: "log-bar" }, this.back, this.title, this.state, el("span", { class: "acts" }, times, wrap)),
+      this.out, this.newest);
+    this.node.addEventListener("keydown", (e) => e.key === "Escape" && view.closeLogs());
+  }
+
+  toggle(name, word, first) {
+    const b = button(word, `${word === "wrap" ? "Wrap long lines" : "Show when each line was written"}`, () => set(b.getAttribute("aria-pressed") !== "true"));
+    const set = (on, keep = true) => {
+      b.setAttribute("aria-pressed", String(on));
+      this.out.classList.toggle(name, on);
+      if (keep) setPref("log-" + name, on ? "on" : "off");
+    };
+    set((pref("log-" + name) ?? (first ? "on" : "off")) === "on", false);
+    return b;
+  }
+
+  open(item) {
+    this.close();
+    this.item = item;
+    this.id = item.Id;
+    this.last = "";
+    this.skipped = 0;
+    this.waiting = [];
+    this.attempt = 0;
+    this.end = true;
+    this.out.replaceChildren();
+    this.newest.hidden = true;
+    this.node.hidden = false;
+    text(this.title, `logs of ${nameOf(item)}`);
+    this.out.setAttribute("aria-label", `Logs of ${nameOf(item)}`);
+    this.out.focus();
+    this.follow();
+  }
+
+  close() {
+    this.abort?.abort();
+    this.abort = null;
+    clearTimeout(this.retry);
+    this.item = null;
+    this.node.hidden = true;
+    this.out.replaceChildren();
+  }
+
+  setVisible(on) {
+    if (!this.item) return;
+    if (on && !this.abort) this.follow();
+    if (on) return this.paint();
+    this.abort?.abort();
+    this.abort = null;
+    clearTimeout(this.retry);
+  }
+
+  async follow() {
+    const abort = new AbortController();
+    this.abort?.abort();
+    this.abort = abort;
+    clearTimeout(this.retry);
+    this.say("reading…");
+    this.resumedAt = this.last;
+    try {
+      this.tty[this.id] ??= Boolean((await this.view.engine.get(`containers/${this.id}/json`))?.Config?.Tty);
+      const query = { follow: 1, stdout: 1, stderr: 1, timestamps: 1, ...(this.last ? { since: this.last } : { tail: FIRST }) };
+      const chunks = this.view.engine.chunks(`containers/${this.id}/logs`, query, abort.signal);
+      const saying = setTimeout(() => this.say("following"), 150);
+      try {
+        await this.read(frames(chunks, this.tty[this.id]), abort);
+      } finally {
+        clearTimeout(saying);
+      }
+      this.say("the container does not run: this is all");
+      this.ended = true;
+    } catch (err) {
+      if (!abort.signal.aborted) this.failed(err);
+    }
+  }
+
+  async read(pieces, abort) {
+    const streams = { 1: new Lines(), 2: new Lines() };
+    this.ended = false;
+    for await (const { stream, bytes } of pieces) {
+      if (abort.signal.aborted) return;
+      this.attempt = 0;
+      for (const l of streams[stream].add(bytes)) this.add(l, stream);
+    }
+    for (const stream of [1, 2]) for (const l of streams[stream].end()) this.add(l, stream);
+  }
+
+  failed(err) {
+    if (err.status === 404) return this.say("the container is gone");
+    if (!err.passing) return this.say(err.message);
+    this.say("reconnecting…");
+    const most = Math.min(MAX_DELAY, FIRST_DELAY * 2 ** this.attempt++);
+    this.retry = setTimeout(() => this.follow(), most * (0.5 + Math.random() / 2));
+  }
+
+  // happened: a container that starts again is followed again, from where its log was left.
+  happened(e) {
+    if (this.item && e.type === "container" && e.id === this.id && e.action === "start" && this.ended) this.follow();
+  }
+
+  // changed: the list is new.
+  changed() {
+    if (!this.item) return;
+    const now = this.view.list.find((c) => c.Id === this.id);
+    if (now) text(this.title, `logs of ${nameOf(now)}`);
+  }
+
+  // add leaves out what was seen before the link was cut.
+  add(l, stream) {
+    const at = since(l.at);
+    if (at && at <= this.resumedAt) return;
+    if (at > this.last) this.last = at;
+    this.waiting.push({ ...l, stream });
+    if (this.waiting.length > KEPT) this.skipped += this.waiting.splice(0, this.waiting.length - KEPT).length;
+    this.drawing ||= requestAnimationFrame(() => this.paint());
+  }
+
+  paint() {
+    this.drawing = 0;
+    if (!this.waiting?.length || !this.item) return;
+    const lines = this.waiting.map((l) => el("div", { class: l.stream === 2 ? "l err" : "l" },
+      l.at && el("time", { datetime: l.at }, clock(l.at)), l.text || "\u200b"));
+    this.waiting = [];
+    this.out.append(...lines);
+    const over = this.out.childElementCount - KEPT;
+    if (over > 0) {
+      this.skipped += over;
+      for (let i = 0; i < over; i++) this.out.firstChild.remove();
+    }
+    if (this.skipped) this.out.dataset.skipped = `${this.skipped} earlier lines are not shown`;
+    else delete this.out.dataset.skipped;
+    if (this.end) this.toEnd();
+    else this.newest.hidden = false;
+  }
+
+  scrolled() {
+    this.end = this.out.scrollHeight - this.out.scrollTop - this.out.clientHeight < 24;
+    if (this.end) this.newest.hidden = true;
+  }
+
+  toEnd() {
+    this.end = true;
+    this.newest.hidden = true;
+    this.out.scrollTop = this.out.scrollHeight;
+  }
+
+  say(words) {
+    text(this.state, words);
+  }
+}
+
+const clock = (stamp) => {
+  const at = new Date(stamp);
+  return Number.isNaN(at.getTime()) ? "" : at.toLocaleTimeString([], { hour12: false }) + " ";
+};
