@@ -28,6 +28,8 @@ type Runtime struct {
 	Root   string // runc's state directory
 	Reaper *process.Reaper
 
+	Cgroups *Cgroups // where containers stand; the workspace needs none
+
 	serial atomic.Uint64
 }
 

@@ -1,0 +1,183 @@
+package container
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/moby/moby/api/types/events"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"berth/runtime/engine/boot"
+	"berth/runtime/engine/oci"
+	"berth/runtime/engine/process"
+	"berth/runtime/engine/stdio"
+	"berth/terminal"
+)
+
+// Start starts a container. What fails leaves nothing but the reason in its state.
+func (m *Manager) Start(ctx context.Context, ref string) error {
+	c, err := m.Get(ref)
+	if err != nil {
+		return err
+	}
+	c.life.Lock()
+	c.mu.Lock()
+	s := c.rec.State
+	switch {
+	case s.Paused:
+		err = conflict("cannot start a paused container, try unpause instead")
+	case s.Running:
+		err = errdefs.ErrNotModified.WithMessage("container is already running")
+	case s.Removing || s.Dead:
+		err = conflict("container is marked for removal and cannot be started")
+	default:
+		c.noRestart, c.rec.ManuallyStopped, c.rec.RestartCount, c.backoff = false, false, 0, 0
+	}
+	c.mu.Unlock()
+	if err != nil {
+		c.life.Unlock()
+		return err
+	}
+	err = m.start(ctx, c)
+	c.life.Unlock()
+	if err != nil && c.host.AutoRemove {
+		ctx, cancel := detached(ctx)
+		defer cancel()
+		m.warn(c, "container that did not start is not removed", m.remove(ctx, c, RemoveOptions{Volumes: true}))
+	}
+	return err
+}
+
+// start starts a container and watches it. c.life is held.
+func (m *Manager) start(ctx context.Context, c *Container) error {
+	ctx = context.WithoutCancel(ctx) // a client that goes away does not leave half a container
+	r, err := m.begin(ctx, c)
+	if err != nil {
+		m.failed(c, err)
+		return c.startError(err)
+	}
+	c.mu.Lock()
+	s := &c.rec.State
+	*s = state{Running: true, PID: r.process.PID, StartedAt: time.Now().UTC(), FinishedAt: s.FinishedAt}
+	c.run = r
+	m.startHealth(c, r)
+	saved := c.save()
+	c.mu.Unlock()
+	m.warn(c, "state is not kept", saved)
+	m.publish(c, events.ActionStart, nil)
+	m.bg.Go(func() { m.watch(c, r) })
+	return nil
+}
+
+// failed notes why a container did not start.
+func (m *Manager) failed(c *Container, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := &c.rec.State
+	s.Running, s.Restarting, s.PID = false, false, 0
+	s.ExitCode, s.Error = codeOf(err), c.startError(err).Error()
+	hub := c.hub
+	c.hub = nil
+	m.warn(c, "state is not kept", c.save())
+	c.notify(false)
+	if hub != nil {
+		m.bg.Go(hub.Close)
+	}
+}
+
+// begin does all that comes before a container runs, and undoes it where a step fails.
+func (m *Manager) begin(ctx context.Context, c *Container) (_ *run, err error) {
+	var undo []func(context.Context) error
+	defer func() {
+		if err == nil {
+			return
+		}
+		ctx, cancel := detached(ctx)
+		defer cancel()
+		for _, f := range slices.Backward(undo) {
+			m.warn(c, "start is not undone", f(ctx))
+		}
+	}()
+	if err := c.mountRoot(ctx); err != nil {
+		return nil, err
+	}
+	undo = append(undo, c.unmountRoot)
+	undo = append(undo, func(context.Context) error { return m.o.Volumes.Stopped(c.id) })
+	netns, etc, err := m.connect(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	undo = append(undo, func(ctx context.Context) error { return m.disconnect(ctx, c) })
+	r := &run{group: m.group(c), netns: netns, ended: make(chan struct{})}
+	if r.spec, err = m.describe(c, netns, etc); err != nil {
+		return nil, err
+	}
+	undo = append(undo, func(context.Context) error { return c.unshareMemory() })
+	spec, err := oci.Spec(r.spec)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(c.bundle(), 0o711); err != nil {
+		return nil, err
+	}
+	undo = append(undo, func(ctx context.Context) error {
+		return errors.Join(m.o.Runtime.Forget(ctx, c.id, r.group), os.RemoveAll(c.bundle()))
+	})
+	return r, m.launch(ctx, c, r, spec)
+}
+
+// launch runs the container's first process, with its streams.
+func (m *Manager) launch(ctx context.Context, c *Container, r *run, spec *specs.Spec) error {
+	log, err := c.openLog()
+	if err != nil {
+		return err
+	}
+	var p *process.Process
+	streams := stdio.Streams{Log: log}
+	if spec.Process.Terminal {
+		var master *os.File
+		if p, master, err = m.o.Runtime.Start(ctx, c.id, c.bundle(), spec, nil); err == nil {
+			r.master = master
+			streams.Stdin, streams.Stdout, streams.Resize = terminalInput(master, c.rec.Config.OpenStdin), master, resizer(master)
+		}
+	} else {
+		p, err = m.launchPiped(ctx, c, spec, &streams)
+	}
+	if err != nil {
+		if log != nil {
+			log.Close()
+		}
+		return err
+	}
+	r.process, r.log = p, log
+	r.hub = c.takeHub()
+	return r.hub.Start(streams)
+}
+
+func (m *Manager) launchPiped(ctx context.Context, c *Container, spec *specs.Spec, s *stdio.Streams) (*process.Process, error) {
+	ours, theirs, err := pipes(c.rec.Config.OpenStdin)
+	if err != nil {
+		return nil, err
+	}
+	p, _, err := m.o.Runtime.Start(ctx, c.id, c.bundle(), spec, theirs)
+	closeAll(theirs)
+	if err != nil {
+		closeAll(ours)
+		return nil, err
+	}
+	if ours[0] != nil {
+		s.Stdin = ours[0]
+	}
+	s.Stdout, s.Stderr = ours[1], ours[2]
+	return p, nil
+}
+
