@@ -29,14 +29,14 @@ type Container struct {
 	mu      sync.Mutex // of what follows
 	rec     record
 	host    *api.HostConfig
-	run     *run // nil: it does not run
+	run     *run       // nil: it does not run
 	hub     *stdio.Hub // of this run or, where clients wait for it already, the next one
 	waiters []waiter
 
 	noRestart  bool          // it was told to end: its next end is the last one
 	restarting bool          // `docker restart` is at it
-	backoff   time.Duration // before the next restart
-	cancel    chan struct{} // closed to give up waiting for a restart; nil: none is waited for
+	backoff    time.Duration // before the next restart
+	cancel     chan struct{} // closed to give up waiting for a restart; nil: none is waited for
 }
 
 // record is what is kept of a container on disk.
@@ -62,11 +62,11 @@ type run struct {
 	process *process.Process
 	hub     *stdio.Hub
 	log     *stdio.LogWriter // nil: it has none
-	master  *os.File // of its terminal, or nil
-	group   string   // its control group
+	master  *os.File         // of its terminal, or nil
+	group   string           // its control group
 	spec    oci.Container
 	netns   string // path of its network namespace, "" the sandbox's own
-	killed  uint64 // processes that the kernel had ended for memory when it started
+	sandbox string // ID of its place in the networks
 	health  *monitor
 	ended   chan struct{} // closed when its end has been dealt with
 }
@@ -162,7 +162,9 @@ func (c *Container) unmountRoot(ctx context.Context) error {
 // save writes the record. c.mu is held, or nobody else knows c yet.
 func (c *Container) save() error { return writeJSON(filepath.Join(c.Dir(), "config.json"), c.rec) }
 
-func (c *Container) saveHost() error { return writeJSON(filepath.Join(c.Dir(), "hostconfig.json"), c.host) }
+func (c *Container) saveHost() error {
+	return writeJSON(filepath.Join(c.Dir(), "hostconfig.json"), c.host)
+}
 
 // read reads a container's record.
 func (m *Manager) read(id string) (*Container, error) {

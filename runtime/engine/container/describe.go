@@ -1,5 +1,15 @@
 package container
 
+import (
+	"path"
+	"slices"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"berth/runtime/engine/boot"
+	"berth/runtime/engine/oci"
+)
+
 // group is the container's control group: below the payload's, whatever --cgroup-parent says.
 func (m *Manager) group(c *Container) string {
 	parent := path.Clean("/" + c.host.CgroupParent)
@@ -38,4 +48,3 @@ func (m *Manager) describe(c *Container, netns string, etc map[string]string) (s
 	}
 	return spec, nil
 }
-

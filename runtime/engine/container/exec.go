@@ -2,11 +2,7 @@ package container
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
-	"path"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -14,9 +10,7 @@ import (
 	"github.com/containerd/errdefs"
 	api "github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/events"
-	"golang.org/x/sys/unix"
 
-	"berth/runtime/engine/oci"
 	"berth/runtime/engine/process"
 	"berth/runtime/engine/stdio"
 )
@@ -29,6 +23,7 @@ type Exec struct {
 	id        string
 	container *Container
 	request   api.ExecCreateRequest
+	keys      []byte        // that detach from it
 	done      chan struct{} // closed when it has ended and that was noted
 
 	mu      sync.Mutex // of what follows
@@ -39,12 +34,6 @@ type Exec struct {
 	hub     *stdio.Hub
 	over    time.Time
 }
-
-// TTY reports whether it has a terminal.
-func (e *Exec) TTY() bool { return e.request.Tty }
-
-// Request is what was asked for.
-func (e *Exec) Request() api.ExecCreateRequest { return e.request }
 
 // ExecCreate prepares a process.
 func (m *Manager) ExecCreate(_ context.Context, ref string, r api.ExecCreateRequest) (string, error) {
@@ -58,7 +47,11 @@ func (m *Manager) ExecCreate(_ context.Context, ref string, r api.ExecCreateRequ
 	if err := c.execable(); err != nil {
 		return "", err
 	}
-	e := &Exec{id: newID(), container: c, request: r, done: make(chan struct{})}
+	keys, err := stdio.ParseDetachKeys(r.DetachKeys)
+	if err != nil {
+		return "", err
+	}
+	e := &Exec{id: newID(), container: c, request: r, keys: keys, done: make(chan struct{})}
 	m.mu.Lock()
 	for id, old := range m.execs {
 		old.mu.Lock()
@@ -99,8 +92,8 @@ func (m *Manager) GetExec(id string) (*Exec, error) {
 	return e, nil
 }
 
-// Claim takes the exec for one start: a second one is an error. It is for who wants to know before a connection is taken over.
-func (m *Manager) Claim(id string) (*Exec, error) {
+// claim takes the exec for its one start.
+func (m *Manager) claim(id string) (*Exec, error) {
 	e, err := m.GetExec(id)
 	if err != nil {
 		return nil, err

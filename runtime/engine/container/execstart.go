@@ -1,13 +1,36 @@
 package container
 
-// ExecStart starts a claimed exec. With attach it returns when the client's streams are over, else at once. The error of a
-// program that cannot be run is Docker's; its exit code is then told by ExecInspect.
-func (m *Manager) ExecStart(ctx context.Context, e *Exec, size *[2]uint, attach *stdio.AttachOptions) error {
+import (
+	"context"
+	"errors"
+	"os"
+	"path"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/moby/moby/api/types/events"
+	"golang.org/x/sys/unix"
+
+	"berth/runtime/engine/oci"
+	"berth/runtime/engine/process"
+	"berth/runtime/engine/stdio"
+)
+
+// ExecStart starts an exec, once. With attach it calls attach.Ready before the start, and returns when the client's streams
+// are over and the exit code is known; else at once. The error of a program that cannot be run is Docker's; its exit code is
+// told by ExecInspect.
+func (m *Manager) ExecStart(ctx context.Context, id string, size *[2]uint, attach *stdio.AttachOptions) error {
+	e, err := m.claim(id)
+	if err != nil {
+		return err
+	}
 	if attach == nil {
 		return m.startExec(ctx, e, size)
 	}
 	started := make(chan error, 1)
-	a, ready := *attach, make(chan struct{})
+	a, ready := e.limit(*attach), make(chan struct{})
 	once := sync.OnceFunc(func() { close(ready) })
 	a.Ready = func() {
 		if attach.Ready != nil {
@@ -25,7 +48,7 @@ func (m *Manager) ExecStart(ctx context.Context, e *Exec, size *[2]uint, attach 
 		}
 		started <- err
 	}()
-	err := e.hub.Attach(attached, a)
+	err = e.hub.Attach(attached, a)
 	once()
 	if failed := <-started; failed != nil {
 		return failed
@@ -187,3 +210,17 @@ func (m *Manager) endExecs(ctx context.Context, c *Container) {
 	}
 }
 
+// limit leaves out the streams that the exec does not attach.
+func (e *Exec) limit(a stdio.AttachOptions) stdio.AttachOptions {
+	if !e.request.AttachStdin {
+		a.Stdin = nil
+	}
+	if !e.request.AttachStdout {
+		a.Stdout = nil
+	}
+	if !e.request.AttachStderr {
+		a.Stderr = nil
+	}
+	a.DetachKeys = e.keys
+	return a
+}

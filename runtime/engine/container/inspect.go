@@ -55,7 +55,7 @@ func (c *Container) inspect(execs []string) api.InspectResponse {
 	}
 	if c.run != nil {
 		r.NetworkSettings.SandboxKey = c.run.netns
-		r.NetworkSettings.SandboxID = c.id
+		r.NetworkSettings.SandboxID = c.run.sandbox
 	}
 	return r
 }

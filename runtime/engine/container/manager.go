@@ -33,7 +33,6 @@ type Options struct {
 	Workspace Workspace
 	Events    *bus.Bus
 	Log       *slog.Logger
-
 }
 
 // Manager has all containers of a sandbox.

@@ -3,139 +3,51 @@ package container
 import (
 	"context"
 	"errors"
-	"net/netip"
 	"os"
 	"path/filepath"
-	"strings"
 
 	apinet "github.com/moby/moby/api/types/network"
+
+	"berth/runtime/engine/network"
 )
 
 // etcNames are the files that tell a container who it is and how to resolve names.
 var etcNames = []string{"resolv.conf", "hosts", "hostname"}
 
-// connect gives a container its network, and returns the namespace (oci.Shared for the sandbox's own) and its files for /etc.
-func (m *Manager) connect(ctx context.Context, c *Container) (netns string, etc map[string]string, err error) {
-	mode := c.host.NetworkMode
-	switch {
-	case mode.IsContainer():
-		return m.shareNetwork(mode.ConnectedContainer())
-	case mode.IsHost():
-		etc, err := m.hostEtc(c)
-		return "", etc, err
+// connect gives a container its place in the networks, and returns the files of /etc that belong to it.
+func (m *Manager) connect(ctx context.Context, c *Container) (joined network.Joined, etc map[string]string, err error) {
+	h, conf := c.host, c.rec.Config
+	c.mu.Lock()
+	j := network.Join{
+		ContainerID: c.id, Name: c.rec.Name, Hostname: conf.Hostname, Domainname: conf.Domainname, Mode: string(h.NetworkMode),
+		Endpoints: c.endpoints(), Ports: h.PortBindings, Exposed: conf.ExposedPorts, PublishAll: h.PublishAllPorts,
+		DNS: h.DNS, DNSSearch: h.DNSSearch, DNSOptions: h.DNSOptions, ExtraHosts: h.ExtraHosts, Links: h.Links,
 	}
-	j, err := m.join(c)
-	if err != nil {
-		return "", nil, err
-	}
-	joined, err := m.o.Networks.Join(ctx, j)
-	if err != nil {
-		return "", nil, err
+	c.mu.Unlock()
+	if joined, err = m.o.Networks.Join(ctx, j); err != nil {
+		return joined, nil, err
 	}
 	c.mu.Lock()
-	if joined.Endpoints != nil {
-		c.rec.Endpoints = joined.Endpoints
+	if !h.NetworkMode.IsContainer() {
+		c.rec.Endpoints, c.rec.Ports = joined.Endpoints, joined.Ports
 	}
-	c.rec.Ports = joined.Ports
 	c.mu.Unlock()
+	if h.NetworkMode.IsContainer() {
+		other, err := m.Get(h.NetworkMode.ConnectedContainer())
+		if err != nil {
+			return joined, nil, err
+		}
+		return joined, other.etc(), nil
+	}
 	etc, err = c.writeEtc(map[string]string{
-		"resolv.conf": joined.ResolvConf, "hosts": joined.Hosts, "hostname": c.rec.Config.Hostname + "\n",
+		"resolv.conf": joined.ResolvConf, "hosts": joined.Hosts, "hostname": conf.Hostname + "\n",
 	})
 	if err != nil {
 		ctx, cancel := detached(ctx)
 		defer cancel()
-		return "", nil, errors.Join(err, m.o.Networks.Leave(ctx, c.id))
+		return joined, nil, errors.Join(err, m.disconnect(ctx, c))
 	}
-	return joined.NetNS, etc, nil
-}
-
-// join is what the container wants of the networks.
-func (m *Manager) join(c *Container) (Join, error) {
-	h, conf := c.host, c.rec.Config
-	hosts, err := m.links(h.Links)
-	if err != nil {
-		return Join{}, err
-	}
-	return Join{
-		ContainerID: c.id, Name: c.Name(), Hostname: conf.Hostname, Domainname: conf.Domainname,
-		Mode: string(h.NetworkMode), Endpoints: c.rec.Endpoints, Ports: c.ports(),
-		DNS: texts(h.DNS), DNSOptions: h.DNSOptions, DNSSearch: h.DNSSearch, ExtraHosts: append(hosts, h.ExtraHosts...),
-	}, nil
-}
-
-// ports are what is to be published: with -P all that the image exposes, too.
-func (c *Container) ports() apinet.PortMap {
-	ports := apinet.PortMap{}
-	for port, bindings := range c.host.PortBindings {
-		ports[port] = bindings
-	}
-	for port := range c.rec.Config.ExposedPorts {
-		if _, there := ports[port]; there {
-			continue
-		}
-		ports[port] = nil
-		if c.host.PublishAllPorts {
-			ports[port] = []apinet.PortBinding{{}}
-		}
-	}
-	return ports
-}
-
-// links are the old way to name another container: as lines of /etc/hosts.
-func (m *Manager) links(links []string) (hosts []string, err error) {
-	for _, l := range links {
-		ref, alias, ok := strings.Cut(l, ":")
-		if !ok {
-			alias = strings.TrimPrefix(ref, "/")
-		}
-		if i := strings.LastIndex(alias, "/"); i >= 0 {
-			alias = alias[i+1:]
-		}
-		other, err := m.Get(ref)
-		if err != nil {
-			return nil, invalid("could not get container for %s", ref)
-		}
-		other.mu.Lock()
-		running, name := other.rec.State.Running, other.rec.Name
-		var ip netip.Addr
-		for _, e := range other.rec.Endpoints {
-			if e.IPAddress.IsValid() {
-				ip = e.IPAddress
-			}
-		}
-		other.mu.Unlock()
-		if !running || !ip.IsValid() {
-			return nil, invalid("Cannot link to a non running container: /%s AS /%s", name, alias)
-		}
-		hosts = append(hosts, alias+":"+ip.String())
-		if name != alias {
-			hosts = append(hosts, name+":"+ip.String())
-		}
-	}
-	return hosts, nil
-}
-
-func texts(addresses []netip.Addr) []string {
-	var out []string
-	for _, a := range addresses {
-		out = append(out, a.String())
-	}
-	return out
-}
-
-// shareNetwork is another container's network, with its files.
-func (m *Manager) shareNetwork(ref string) (string, map[string]string, error) {
-	other, err := m.Get(ref)
-	if err != nil {
-		return "", nil, err
-	}
-	other.mu.Lock()
-	r := other.run
-	other.mu.Unlock()
-	if r == nil {
-		return "", nil, conflict("cannot join network namespace of a non running container: %s", other.id)
-	}
-	return r.netns, other.etc(), nil
+	return joined, etc, nil
 }
 
 func (c *Container) etc() map[string]string {
@@ -156,49 +68,22 @@ func (c *Container) writeEtc(content map[string]string) (map[string]string, erro
 	return etc, nil
 }
 
-// hostEtc copies the workspace's files, for a container in its network.
-func (m *Manager) hostEtc(c *Container) (map[string]string, error) {
-	content := map[string]string{"hostname": c.rec.Config.Hostname + "\n"}
-	for _, name := range []string{"resolv.conf", "hosts"} {
-		from, err := m.hostPath("/etc/" + name)
-		if err != nil {
-			return nil, err
-		}
-		b, err := os.ReadFile(from)
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
-			return nil, err
-		}
-		content[name] = string(b)
-	}
-	var extra strings.Builder
-	for _, line := range c.host.ExtraHosts {
-		name, ip, _ := strings.Cut(line, ":")
-		if ip == hostGateway {
-			ip = "127.0.0.1"
-		}
-		extra.WriteString(strings.Trim(ip, "[]") + "\t" + name + "\n")
-	}
-	content["hosts"] += extra.String()
-	return c.writeEtc(content)
-}
-
 // disconnect ends what connect began. It may be called again.
 func (m *Manager) disconnect(ctx context.Context, c *Container) error {
-	if c.host.NetworkMode.IsContainer() || c.host.NetworkMode.IsHost() {
-		return nil
-	}
 	err := m.o.Networks.Leave(ctx, c.id)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.rec.Ports = nil
+	wanted := make(map[string]*apinet.EndpointSettings, len(c.rec.Endpoints))
 	for name, e := range c.rec.Endpoints {
-		c.rec.Endpoints[name] = wanted(e)
+		wanted[name] = asked(e)
 	}
+	c.rec.Endpoints = wanted
 	return err
 }
 
-// wanted is an endpoint's configuration without what it was while the container ran.
-func wanted(e *apinet.EndpointSettings) *apinet.EndpointSettings {
+// asked is an endpoint's configuration without what it was while the container ran.
+func asked(e *apinet.EndpointSettings) *apinet.EndpointSettings {
 	if e == nil {
 		return &apinet.EndpointSettings{}
 	}
@@ -208,21 +93,20 @@ func wanted(e *apinet.EndpointSettings) *apinet.EndpointSettings {
 	}
 }
 
-// SetEndpoint notes that the container was connected to a network, nil that it was disconnected. It is for the network room.
-func (m *Manager) SetEndpoint(ref, network string, e *apinet.EndpointSettings) error {
+// SetEndpoint notes that the container was connected to a network, nil that it was disconnected. It is for who answers for
+// networks.
+func (m *Manager) SetEndpoint(ref, name string, e *apinet.EndpointSettings) error {
 	c, err := m.Get(ref)
 	if err != nil {
 		return err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.rec.Endpoints == nil {
-		c.rec.Endpoints = map[string]*apinet.EndpointSettings{}
+	all := c.endpoints()
+	delete(all, name)
+	if e != nil {
+		all[name] = e
 	}
-	if e == nil {
-		delete(c.rec.Endpoints, network)
-	} else {
-		c.rec.Endpoints[network] = e
-	}
+	c.rec.Endpoints = all
 	return c.save()
 }

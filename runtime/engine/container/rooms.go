@@ -3,63 +3,33 @@ package container
 import (
 	"context"
 
-	dockerspec "github.com/moby/docker-image-spec/specs-go/v1"
-	apinet "github.com/moby/moby/api/types/network"
 	apivolume "github.com/moby/moby/api/types/volume"
 
-	api "github.com/moby/moby/api/types/container"
-
+	"berth/runtime/engine/image"
+	"berth/runtime/engine/network"
 	"berth/runtime/engine/volume"
 )
 
-// Image is what a container needs to know of its image.
-type Image struct {
-	ID     string // "sha256:…" of its configuration
-	Names  []string
-	Config dockerspec.DockerOCIImage
-	Parent string
-}
-
-// Images keeps images, and the writable layers (roots) of containers by container ID.
+// Images keeps images, and the writable layers (roots) of containers by container ID: image.Store.
 type Images interface {
-	Get(ctx context.Context, ref string) (Image, error)
+	Get(ctx context.Context, ref string) (image.Image, error)
 	NewRoot(ctx context.Context, key, imageID string) error
 	MountRoot(ctx context.Context, key, target string) error
 	UnmountRoot(ctx context.Context, key, target string) error
 	RemoveRoot(ctx context.Context, key string) error
 	RootUsage(ctx context.Context, key string) (rw, root int64, err error)
-	Changes(ctx context.Context, key string) ([]api.FilesystemChange, error)
+	RootDirs(ctx context.Context, key string) (upper string, lowers []string, err error)
+	Changes(ctx context.Context, key string) ([]image.Change, error)
+	Commit(ctx context.Context, key string, o image.CommitOptions) (image.Image, error)
 }
 
-// Join is what a container wants of the networks.
-type Join struct {
-	ContainerID, Name, Hostname, Domainname string
-
-	Mode       string // bridge, none, or a network's name or ID
-	Endpoints  map[string]*apinet.EndpointSettings
-	Ports      apinet.PortMap
-	DNS        []string
-	DNSOptions []string
-	DNSSearch  []string
-	ExtraHosts []string
-}
-
-// Joined is what it got.
-type Joined struct {
-	NetNS      string // path of the namespace
-	Endpoints  map[string]*apinet.EndpointSettings
-	Ports      apinet.PortMap // as bound
-	ResolvConf string
-	Hosts      string
-}
-
-// Networks connects containers.
+// Networks connects containers: network.Manager.
 type Networks interface {
-	Join(ctx context.Context, j Join) (Joined, error)
+	Join(ctx context.Context, j network.Join) (network.Joined, error)
 	Leave(ctx context.Context, containerID string) error
 }
 
-// Volumes keeps volumes (volume.Store).
+// Volumes keeps volumes: volume.Store.
 type Volumes interface {
 	Create(r apivolume.CreateRequest) (apivolume.Volume, error) // one that exists already is returned
 	Use(name, containerID string) (path string, err error)

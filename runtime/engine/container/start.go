@@ -3,24 +3,17 @@ package container
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"os"
-	"path"
-	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/events"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
-	"berth/runtime/engine/boot"
 	"berth/runtime/engine/oci"
 	"berth/runtime/engine/process"
 	"berth/runtime/engine/stdio"
-	"berth/terminal"
 )
 
 // Start starts a container. What fails leaves nothing but the reason in its state.
@@ -112,13 +105,13 @@ func (m *Manager) begin(ctx context.Context, c *Container) (_ *run, err error) {
 	}
 	undo = append(undo, c.unmountRoot)
 	undo = append(undo, func(context.Context) error { return m.o.Volumes.Stopped(c.id) })
-	netns, etc, err := m.connect(ctx, c)
+	joined, etc, err := m.connect(ctx, c)
 	if err != nil {
 		return nil, err
 	}
 	undo = append(undo, func(ctx context.Context) error { return m.disconnect(ctx, c) })
-	r := &run{group: m.group(c), netns: netns, ended: make(chan struct{})}
-	if r.spec, err = m.describe(c, netns, etc); err != nil {
+	r := &run{group: m.group(c), netns: joined.NetNS, sandbox: joined.SandboxID, ended: make(chan struct{})}
+	if r.spec, err = m.describe(c, joined.NetNS, etc); err != nil {
 		return nil, err
 	}
 	undo = append(undo, func(context.Context) error { return c.unshareMemory() })
@@ -180,4 +173,3 @@ func (m *Manager) launchPiped(ctx context.Context, c *Container, spec *specs.Spe
 	s.Stdout, s.Stderr = ours[1], ours[2]
 	return p, nil
 }
-

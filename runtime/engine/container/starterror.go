@@ -1,5 +1,13 @@
 package container
 
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"berth/runtime/engine/oci"
+)
+
 // runcSays is how Docker's error begins where runc has failed.
 const runcSays = "failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: "
 
@@ -37,4 +45,3 @@ func codeOf(err error) int {
 	}
 	return codeUnknown
 }
-

@@ -1,5 +1,19 @@
 package container
 
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/moby/moby/api/types/events"
+
+	"berth/runtime/engine/stdio"
+	"berth/terminal"
+)
+
 // openLog opens the container's log, nil where it has none.
 func (c *Container) openLog() (*stdio.LogWriter, error) {
 	if c.host.LogConfig.Type == "none" {

@@ -106,15 +106,12 @@ func checkNetwork(h *api.HostConfig) error {
 		if !ok || name == "" {
 			return invalid("bad format for add-host: %q", line)
 		}
-		if _, err := netip.ParseAddr(strings.Trim(ip, "[]")); err != nil && ip != hostGateway {
+		if _, err := netip.ParseAddr(strings.Trim(ip, "[]")); err != nil && ip != "host-gateway" {
 			return invalid("invalid IP address in add-host: %q", ip)
 		}
 	}
 	return nil
 }
-
-// hostGateway is the word that stands for the host's address in --add-host.
-const hostGateway = "host-gateway"
 
 func checkModes(h *api.HostConfig) error {
 	switch {
