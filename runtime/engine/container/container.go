@@ -50,7 +50,8 @@ type record struct {
 	Mounts   []*mountPoint
 
 	Endpoints map[string]*apinet.EndpointSettings
-	Ports     apinet.PortMap // as bound, while it runs
+	Asked     map[string]*apinet.EndpointSettings `json:",omitempty"` // while it runs: Endpoints as they were asked for
+	Ports     apinet.PortMap                      // as bound, while it runs
 
 	State           state
 	RestartCount    int
@@ -181,6 +182,10 @@ func (m *Manager) read(id string) (*Container, error) {
 	if c.rec.ID != id || c.rec.Config == nil || c.host == nil {
 		return nil, errors.New("the record is not of this container")
 	}
+	if c.rec.Asked != nil { // it ran when the sandbox ended
+		c.rec.Endpoints, c.rec.Asked = c.rec.Asked, nil
+	}
+	c.rec.Ports = nil
 	return c, nil
 }
 

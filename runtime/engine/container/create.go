@@ -16,6 +16,9 @@ import (
 type CreateOptions struct {
 	Name string // "": one is made up
 	api.CreateRequest
+
+	// MacAddress is that of the interface in the network of the mode; clients before API 1.44 say it so.
+	MacAddress apinet.HardwareAddr
 }
 
 // Create makes a container. What fails leaves nothing.
@@ -44,7 +47,7 @@ func (m *Manager) Create(ctx context.Context, o CreateOptions) (r api.CreateResp
 	if c.rec.Path, c.rec.Args, err = command(o.Config); err != nil {
 		return r, err
 	}
-	if err := m.adapt(c, o.NetworkingConfig); err != nil {
+	if err := m.adapt(c, o); err != nil {
 		return r, err
 	}
 	if c.rec.Mounts, err = m.planMounts(o.Config, o.HostConfig); err != nil {
@@ -67,7 +70,7 @@ func (m *Manager) Create(ctx context.Context, o CreateOptions) (r api.CreateResp
 }
 
 // adapt completes the request with what Docker makes of what was left out.
-func (m *Manager) adapt(c *Container, n *apinet.NetworkingConfig) error {
+func (m *Manager) adapt(c *Container, o CreateOptions) error {
 	h, conf := c.host, c.rec.Config
 	if h.RestartPolicy.Name == "" {
 		h.RestartPolicy.Name = api.RestartPolicyDisabled
@@ -90,8 +93,11 @@ func (m *Manager) adapt(c *Container, n *apinet.NetworkingConfig) error {
 	if err := m.resolveModes(h); err != nil {
 		return err
 	}
-	if err := c.setEndpoints(n); err != nil {
+	if err := c.setEndpoints(o.NetworkingConfig); err != nil {
 		return err
+	}
+	if e := c.rec.Endpoints[string(h.NetworkMode)]; e != nil && len(e.MacAddress) == 0 {
+		e.MacAddress = o.MacAddress
 	}
 	if conf.Hostname == "" && !h.NetworkMode.IsContainer() {
 		conf.Hostname = shortID(c.id)

@@ -3,6 +3,7 @@ package container
 import (
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 
@@ -29,7 +30,7 @@ func (m *Manager) connect(ctx context.Context, c *Container) (joined network.Joi
 	}
 	c.mu.Lock()
 	if !h.NetworkMode.IsContainer() {
-		c.rec.Endpoints, c.rec.Ports = joined.Endpoints, joined.Ports
+		c.rec.Asked, c.rec.Endpoints, c.rec.Ports = c.rec.Endpoints, joined.Endpoints, joined.Ports
 	}
 	c.mu.Unlock()
 	if h.NetworkMode.IsContainer() {
@@ -74,23 +75,10 @@ func (m *Manager) disconnect(ctx context.Context, c *Container) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.rec.Ports = nil
-	wanted := make(map[string]*apinet.EndpointSettings, len(c.rec.Endpoints))
-	for name, e := range c.rec.Endpoints {
-		wanted[name] = asked(e)
+	if c.rec.Asked != nil {
+		c.rec.Endpoints, c.rec.Asked = c.rec.Asked, nil
 	}
-	c.rec.Endpoints = wanted
 	return err
-}
-
-// asked is an endpoint's configuration without what it was while the container ran.
-func asked(e *apinet.EndpointSettings) *apinet.EndpointSettings {
-	if e == nil {
-		return &apinet.EndpointSettings{}
-	}
-	return &apinet.EndpointSettings{
-		IPAMConfig: e.IPAMConfig, Links: e.Links, Aliases: e.Aliases, DriverOpts: e.DriverOpts, GwPriority: e.GwPriority,
-		NetworkID: e.NetworkID, DNSNames: e.DNSNames,
-	}
 }
 
 // SetEndpoint notes that the container was connected to a network, nil that it was disconnected. It is for who answers for
@@ -102,11 +90,16 @@ func (m *Manager) SetEndpoint(ref, name string, e *apinet.EndpointSettings) erro
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	all := c.endpoints()
-	delete(all, name)
-	if e != nil {
-		all[name] = e
+	for _, to := range []*map[string]*apinet.EndpointSettings{&c.rec.Endpoints, &c.rec.Asked} {
+		if *to == nil {
+			continue
+		}
+		all := maps.Clone(*to)
+		delete(all, name)
+		if e != nil {
+			all[name] = e
+		}
+		*to = all
 	}
-	c.rec.Endpoints = all
 	return c.save()
 }
