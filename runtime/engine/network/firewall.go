@@ -18,6 +18,7 @@ const tableName = "docker"
 // and maps, so that a packet costs the same with one container and with a hundred, and a container one transaction.
 type firewall struct {
 	table *nftables.Table
+	conn  conn
 
 	bridges    *nftables.Set // all
 	same       *nftables.Set // each bridge with itself
@@ -57,7 +58,7 @@ func openFirewall() (*firewall, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = transact(func(c *nftables.Conn) error {
+	err = fw.conn.transact(func(c *nftables.Conn) error {
 		c.AddTable(t)
 		c.DelTable(t)
 		c.AddTable(t)
@@ -127,7 +128,7 @@ func (fw *firewall) chains(c *nftables.Conn) {
 	}
 }
 
-// member is an element of a set.
+// element is one of a set or a map.
 type element struct {
 	set *nftables.Set
 	e   nftables.SetElement
@@ -149,8 +150,8 @@ func (fw *firewall) ofBridge(s *segment) []element {
 	return elements
 }
 
-func (fw *firewall) addBridge(s *segment) error    { return add(fw.ofBridge(s)) }
-func (fw *firewall) removeBridge(s *segment) error { return remove(fw.ofBridge(s)) }
+func (fw *firewall) addBridge(s *segment) error    { return fw.add(fw.ofBridge(s)) }
+func (fw *firewall) removeBridge(s *segment) error { return fw.remove(fw.ofBridge(s)) }
 
 // route is a published port: what comes to it goes to a container.
 type route struct {
@@ -175,20 +176,21 @@ func (fw *firewall) ofRoutes(routes []route) []element {
 	return elements
 }
 
-func (fw *firewall) addRoutes(routes []route) error    { return add(fw.ofRoutes(routes)) }
-func (fw *firewall) removeRoutes(routes []route) error { return remove(fw.ofRoutes(routes)) }
+func (fw *firewall) addRoutes(routes []route) error    { return fw.add(fw.ofRoutes(routes)) }
+func (fw *firewall) removeRoutes(routes []route) error { return fw.remove(fw.ofRoutes(routes)) }
 
 // drop takes the table away.
 func (fw *firewall) drop() error {
-	err := transact(func(c *nftables.Conn) error { c.DelTable(fw.table); return nil })
+	err := fw.conn.transact(func(c *nftables.Conn) error { c.DelTable(fw.table); return nil })
+	fw.conn.close()
 	if errors.Is(err, unix.ENOENT) {
 		return nil
 	}
 	return err
 }
 
-func add(elements []element) error {
-	return transact(func(c *nftables.Conn) error {
+func (fw *firewall) add(elements []element) error {
+	return fw.conn.transact(func(c *nftables.Conn) error {
 		for _, e := range elements {
 			if err := c.SetAddElements(e.set, []nftables.SetElement{e.e}); err != nil {
 				return err
@@ -200,7 +202,7 @@ func add(elements []element) error {
 
 // remove takes elements away. Where some are gone already, because somebody in the sandbox flushed the rules, each goes by
 // itself.
-func remove(elements []element) error {
+func (fw *firewall) remove(elements []element) error {
 	one := func(e element) func(*nftables.Conn) error {
 		return func(c *nftables.Conn) error { return c.SetDeleteElements(e.set, []nftables.SetElement{e.e}) }
 	}
@@ -208,30 +210,14 @@ func remove(elements []element) error {
 	for i, e := range elements {
 		steps[i] = one(e)
 	}
-	err := transact(steps...)
+	err := fw.conn.transact(steps...)
 	if !errors.Is(err, unix.ENOENT) {
 		return err
 	}
 	for _, step := range steps {
-		if err := transact(step); err != nil && !errors.Is(err, unix.ENOENT) {
+		if err := fw.conn.transact(step); err != nil && !errors.Is(err, unix.ENOENT) {
 			return err
 		}
-	}
-	return nil
-}
-
-func transact(steps ...func(*nftables.Conn) error) error {
-	c, err := nftables.New()
-	if err != nil {
-		return fmt.Errorf("nftables: %w", err)
-	}
-	for _, step := range steps {
-		if err := step(c); err != nil {
-			return fmt.Errorf("nftables: %w", err)
-		}
-	}
-	if err := c.Flush(); err != nil {
-		return fmt.Errorf("nftables: %w", err)
 	}
 	return nil
 }

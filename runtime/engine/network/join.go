@@ -162,10 +162,7 @@ func (m *Manager) setUp(mb *member) error {
 				if bridges[i] == 0 {
 					continue
 				}
-				if err := e.plug(host, space, bridges[i], mb.interfaceName(e.segment.Bridge.IfPrefix)); err != nil {
-					return err
-				}
-				if err := e.configure(in); err != nil {
+				if err := e.plug(host, in, space, bridges[i], mb.interfaceName(e.segment.Bridge.IfPrefix)); err != nil {
 					return err
 				}
 			}
