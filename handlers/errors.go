@@ -130,7 +130,9 @@ func (h *Handlers) Error(err error, c echo.Context) {
 		c.Response().Header().Set("Retry-After", strconv.Itoa(p.RetryAfter))
 	}
 	c.Response().Header().Set("Cache-Control", "no-store")
-	if wantsPage(r) {
+	if topic(r.URL.Path) == "docker" && strings.HasPrefix(r.URL.Path, sessionsPrefix) {
+		err = writeJSON(c, p.Status, "application/json", dockerProblem{p, p.Detail})
+	} else if wantsPage(r) {
 		err = h.problemPage(c, p)
 	} else {
 		err = writeJSON(c, p.Status, "application/problem+json", p)
@@ -138,6 +140,12 @@ func (h *Handlers) Error(err error, c echo.Context) {
 	if err != nil {
 		h.Log.LogAttrs(r.Context(), slog.LevelDebug, "answer not delivered", slog.Any("error", err))
 	}
+}
+
+// dockerProblem is a problem as Docker's clients read it, too.
+type dockerProblem struct {
+	Problem
+	Message string `json:"message"`
 }
 
 // wantsPage: the API always speaks JSON; elsewhere a browser gets a page.

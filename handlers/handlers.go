@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/http/httputil"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -37,6 +38,7 @@ type Handlers struct {
 	Config
 	metrics *metrics
 	proxy   *sandboxProxy
+	preview *httputil.ReverseProxy
 }
 
 // New checks cfg and returns the handlers.
@@ -45,7 +47,7 @@ func New(cfg Config) (*Handlers, error) {
 		return nil, errors.New("handlers: Manager, Assets, Log and NewVisitor are all needed")
 	}
 	h := &Handlers{Config: cfg, metrics: newMetrics(cfg.Manager)}
-	h.proxy = newSandboxProxy(h)
+	h.proxy, h.preview = newSandboxProxy(h), newPreviewProxy(cfg.Log)
 	return h, nil
 }
 
@@ -71,7 +73,7 @@ func (h *Handlers) Register(e *echo.Echo, stream echo.MiddlewareFunc) {
 	e.DELETE("/api/v1/sessions/:id", h.end)
 	e.POST("/api/v1/sessions/:id/extend", h.extend)
 	e.GET("/api/v1/sessions/:id/events", h.events, stream)
-	for _, path := range []string{"terminals", "terminals/*", "exec", "processes", "files", "files/*", "docker/*"} {
+	for _, path := range []string{"terminals", "terminals/*", "exec", "processes", "files", "files/*", "docker/*", "ports", "ports/*"} {
 		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodHead} {
 			e.Add(method, "/api/v1/sessions/:id/"+path, h.sandbox, stream)
 		}

@@ -21,6 +21,8 @@ type Manager interface {
 	Events(ctx context.Context, cred sessions.Credential, id sessions.ID) (<-chan sessions.Event, error)
 	// Dial connects to the API of the session's sandbox.
 	Dial(ctx context.Context, cred sessions.Credential, id sessions.ID) (net.Conn, error)
+	// DialShared is Dial for those who know no more than the session's ID: they are shown its ports, and nothing else.
+	DialShared(ctx context.Context, id sessions.ID) (net.Conn, error)
 	Environments() []sessions.Environment
 	Status(ctx context.Context) sessions.Status
 }

@@ -14,7 +14,6 @@ import (
 	"sync/atomic"
 
 	"github.com/labstack/echo/v4"
-	"golang.org/x/net/http/httpguts"
 )
 
 // What passes between a visitor and their sandbox. Both sides may be hostile to the other: our cookies and tokens never
@@ -41,9 +40,38 @@ func reachesVisitor(header string) bool {
 	return false
 }
 
-func keepOnly(h http.Header, reaches func(string) bool) {
+// ofDocker are the further headers, in both directions, of the Docker API.
+func ofDocker(header string) bool {
+	switch header {
+	case "Api-Version", "Builder-Version", "Docker-Experimental", "Ostype", "Server", "Swarm":
+		return true
+	}
+	return strings.HasPrefix(header, "X-Docker-") || strings.HasPrefix(header, "X-Registry-")
+}
+
+// topic is the part of the sandbox API that a path below /api/v1/sessions/ID names: "files", "docker", …
+func topic(path string) string {
+	_, rest, _ := strings.Cut(strings.TrimPrefix(path, sessionsPrefix), "/")
+	name, _, _ := strings.Cut(rest, "/")
+	return name
+}
+
+// switches reports whether a connection may become one of this protocol. No browser lets a page ask for others than websocket.
+func switches(topic, protocol string) bool {
+	switch protocol {
+	case "websocket":
+		return true
+	case "tcp", "h2c": // attach and exec; the builder
+		return topic == "docker"
+	case portProtocol:
+		return topic == "ports"
+	}
+	return false
+}
+
+func keepOnly(h http.Header, topic string, reaches func(string) bool) {
 	for n := range h {
-		if !reaches(n) {
+		if !reaches(n) && (topic != "docker" || !ofDocker(n)) {
 			h.Del(n)
 		}
 	}
@@ -53,7 +81,12 @@ type sandboxProxy struct {
 	*httputil.ReverseProxy
 }
 
-type dialledKey struct{}
+const sessionsPrefix = "/api/v1/sessions/"
+
+type (
+	dialledKey struct{}
+	topicKey   struct{}
+)
 
 // dialled is the connection of one request, which the transport takes instead of dialling itself.
 type dialled struct {
@@ -134,6 +167,7 @@ func (h *Handlers) sandbox(c echo.Context) error {
 	}
 	r.Body = http.MaxBytesReader(c.Response(), r.Body, most)
 	ctx := context.WithValue(context.WithValue(r.Context(), dialledKey{}, d), echoKey{}, c)
+	ctx = context.WithValue(ctx, topicKey{}, topic(r.URL.Path))
 	h.proxy.ServeHTTP(finalOnly{c.Response()}, r.WithContext(ctx))
 	return nil
 }
@@ -148,7 +182,7 @@ func notAsCode(r *http.Request) error {
 }
 
 func rewrite(p *httputil.ProxyRequest) {
-	_, rest, _ := strings.Cut(strings.TrimPrefix(p.In.URL.EscapedPath(), "/api/v1/sessions/"), "/")
+	_, rest, _ := strings.Cut(strings.TrimPrefix(p.In.URL.EscapedPath(), sessionsPrefix), "/")
 	if rest == "files" {
 		rest = "files/" // else the sandbox would redirect there
 	}
@@ -158,15 +192,16 @@ func rewrite(p *httputil.ProxyRequest) {
 		target.Path, target.RawPath = plain, escaped
 	}
 	p.Out.URL, p.Out.Host = target, "sandbox"
-	keepOnly(p.Out.Header, reachesSandbox)
+	keepOnly(p.Out.Header, topic(p.In.URL.Path), reachesSandbox)
 	p.Out.Header.Set("User-Agent", "") // stops the client's default
 }
 
 // defuse keeps only headers that cannot act on our origin, and has the browser treat the content as data.
 func defuse(res *http.Response) error {
-	keepOnly(res.Header, reachesVisitor)
+	about, _ := res.Request.Context().Value(topicKey{}).(string)
+	keepOnly(res.Header, about, reachesVisitor)
 	if res.StatusCode == http.StatusSwitchingProtocols {
-		if !httpguts.HeaderValuesContainsToken(res.Header["Upgrade"], "websocket") {
+		if !switches(about, strings.ToLower(res.Header.Get("Upgrade"))) {
 			return fmt.Errorf("%w: the sandbox switched to another protocol", errBadSandbox)
 		}
 		return nil

@@ -6,11 +6,13 @@ import (
 	"net/http"
 	"net/netip"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/labstack/echo/v4"
 
 	"berth/handlers"
+	"berth/sessions"
 )
 
 // hostName is the strict grammar of a name: lower-case labels of letters, digits and inner hyphens (RFC 1123).
@@ -79,8 +81,43 @@ func (h *hosts) allowed(r *http.Request) bool {
 	return ok && parseAddr(local.String()).String() == name
 }
 
+// portName is the first label of a port's host name.
+var portName = regexp.MustCompile(`^([1-9][0-9]{0,4})-([a-z2-7]{12})$`)
+
+// port takes PORT-ID.HOST apart, where HOST is one of our names. Addresses have no names below them.
+func (h *hosts) port(r *http.Request) (handlers.Preview, bool) {
+	name, port := splitHost(strings.ToLower(r.Host))
+	label, base, _ := strings.Cut(name, ".")
+	found := portName.FindStringSubmatch(label)
+	if found == nil || base == "" || parseAddr(base).IsValid() || !h.anyPort[base] && !h.exact[base+" "+port] {
+		return handlers.Preview{}, false
+	}
+	n, err := strconv.ParseUint(found[1], 10, 16)
+	id := sessions.ID(found[2])
+	return handlers.Preview{ID: id, Port: uint16(n)}, err == nil && id.Valid()
+}
+
+// portBase is the host name below which a page that was asked for as r finds ports; "" where there is none: the server was
+// asked by an address.
+func (h *hosts) portBase(r *http.Request) string {
+	name, port := splitHost(strings.ToLower(r.Host))
+	switch a := parseAddr(name); {
+	case a.IsLoopback():
+		name = "localhost" // browsers resolve the names below it by themselves: RFC 6761, 6.3
+	case a.IsValid() || name == "":
+		return ""
+	}
+	if port != "" {
+		name = net.JoinHostPort(name, port)
+	}
+	return name
+}
+
 func (s *Server) hostAllowed(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
+		if p, ok := s.hosts.port(c.Request()); ok {
+			return s.preview(c, p)
+		}
 		if s.hosts.allowed(c.Request()) {
 			return next(c)
 		}

@@ -48,8 +48,10 @@ func TestOpenAPINamesEveryRoute(t *testing.T) {
 	for _, r := range e.Routes() {
 		path := name.ReplaceAllString(r.Path, "{$1}")
 		path = strings.Replace(strings.Replace(path, "terminals/*", "terminals/{name}", 1), "files/*", "files/{path}", 1)
+		path = strings.Replace(strings.Replace(path, "docker/*", "docker/{path}", 1), "ports/*", "ports/{port}", 1)
 		routes[r.Method+" "+path] = true
-		proxied := strings.Contains(path, "/terminals") || strings.Contains(path, "/exec") || strings.Contains(path, "/processes") || strings.Contains(path, "/files")
+		proxied := strings.Contains(path, "/terminals") || strings.Contains(path, "/exec") || strings.Contains(path, "/processes") || strings.Contains(path, "/files") ||
+			strings.Contains(path, "/docker") || strings.Contains(path, "/ports")
 		if !strings.HasPrefix(path, "/api/") || r.Method == http.MethodHead {
 			continue
 		}

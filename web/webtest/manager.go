@@ -254,6 +254,11 @@ func (m *Manager) Dial(ctx context.Context, c sessions.Credential, id sessions.I
 	}
 }
 
+// DialShared implements handlers.Manager.
+func (m *Manager) DialShared(ctx context.Context, id sessions.ID) (net.Conn, error) {
+	return m.Dial(ctx, sessions.Credential{Admin: true}, id)
+}
+
 // Environments implements handlers.Manager.
 func (m *Manager) Environments() []sessions.Environment { return m.envs }
 

@@ -12,7 +12,7 @@ import (
 	"sync"
 )
 
-// Sandbox answers the sandbox API (version 1) on connections in memory. It is hostile where it can be: it tries to set
+// Sandbox answers the sandbox API (version 1) on connections within the process. It is hostile where it can be: it tries to set
 // cookies and to redirect.
 type Sandbox struct {
 	server *http.Server
@@ -26,6 +26,7 @@ type Sandbox struct {
 	seen      []http.Header // of every request
 	open      map[net.Conn]bool
 	refuse    bool
+	ports     map[uint16]http.Handler
 }
 
 // NewSandbox starts one. Close ends it.
@@ -38,6 +39,7 @@ func NewSandbox() *Sandbox {
 	mux.HandleFunc("POST /v1/exec", s.exec)
 	mux.HandleFunc("/v1/files/", s.files)
 	s.docker.register(mux)
+	s.portRoutes(mux)
 	s.server = &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { //nolint:gosec // in memory
 		s.mu.Lock()
 		h := r.Header.Clone()
@@ -85,7 +87,10 @@ func (s *Sandbox) Dial(ctx context.Context) (net.Conn, error) {
 	if refuse {
 		return nil, errors.New("connection refused (by the test)")
 	}
-	ours, theirs := net.Pipe()
+	ours, theirs, err := pair()
+	if err != nil {
+		return nil, err
+	}
 	select {
 	case s.conns <- theirs:
 		s.mu.Lock()
