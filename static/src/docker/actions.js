@@ -1,7 +1,7 @@
 import { nameOf } from "./words.js";
 
 // What can be done to a container. when: its states. Docker's own grace of 10 s is part of stop and restart.
-const STOPPING = 45_000; // ms
+const STOPPING = 120_000; // ms
 
 export const ACTIONS = {
   start: { word: "start", busy: "starting…", when: ["created", "exited", "dead"], method: "POST" },
@@ -37,6 +37,6 @@ export async function act(view, row, name) {
 
 export function askRemove(view, row) {
   const name = nameOf(row.item);
-  const words = ["running", "paused", "restarting"].includes(row.item.State) ? `${name} is ended and its files are deleted.` : `The files of ${name} are deleted.`;
-  row.doing.ask(`${words} This cannot be undone.`, `Remove ${name}`, () => act(view, row, "remove"));
+  const words = ["running", "paused", "restarting"].includes(row.item.State) ? "It is ended first, and its files are deleted." : "Its files are deleted.";
+  row.doing.ask(`Remove ${name}? ${words} This cannot be undone.`, `Remove ${name}`, () => act(view, row, "remove"));
 }

@@ -109,7 +109,7 @@ export class Container {
       ["id", shortID(item.Id)],
       ["command", line(item.Command)],
       ["limits", seen ? words(own) : "…"],
-      ["restart", line(seen?.HostConfig?.RestartPolicy?.Name, 40)],
+      ["restart", line(seen?.HostConfig?.RestartPolicy?.Name, 40).replace(/^no$/, "")],
       ["networks", Object.entries(item.NetworkSettings?.Networks ?? {}).map(([n, at]) => line(`${n} ${at?.IPAddress ?? ""}`, 60)).join(", ")],
       ["mounts", (item.Mounts ?? []).slice(0, 20).map((m) => line(`${m.Name ?? m.Source} → ${m.Destination}${m.RW ? "" : " (read only)"}`, 120)).join("\n")],
       ["processes", this.reading?.pids >= 0 ? String(this.reading.pids) : ""],

@@ -71,8 +71,9 @@ export class Engine {
   }
 
   // chunks yields the bytes of a stream as they come.
-  async *chunks(path, query, signal) {
+  async *chunks(path, query, signal, opened) {
     const res = await this.fetch("GET", path, query, signal);
+    opened?.();
     yield* pieces(res.body, signal);
   }
 }

@@ -32,28 +32,29 @@ function join(a, b) {
   return all;
 }
 
-// Lines makes lines of the pieces of one stream; each line begins with the time at which it was written.
+// Lines makes lines of the pieces of one stream.
 export class Lines {
   constructor() {
     this.decoder = new TextDecoder();
     this.rest = "";
   }
 
-  // add returns the lines that are whole by now: [{at, text}].
+  // add returns the lines that are whole by now.
   add(bytes) {
     const parts = (this.rest + this.decoder.decode(bytes, { stream: true })).split("\n");
     this.rest = parts.pop().slice(0, 16 * MOST);
-    return parts.map(stamped);
+    return parts;
   }
 
   end() {
     const last = this.rest;
     this.rest = "";
-    return last ? [stamped(last)] : [];
+    return last ? [last] : [];
   }
 }
 
-function stamped(raw) {
+// stamped parts a line from the time at which it was written, with which it begins: {at, text}.
+export function stamped(raw) {
   const m = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)) ?/.exec(raw);
   return { at: m?.[1] ?? "", text: readable(m ? raw.slice(m[0].length) : raw) };
 }

@@ -1,6 +1,6 @@
 import { el } from "../dom.js";
 import { pref, setPref } from "../prefs.js";
-import { Lines, frames, since } from "./frames.js";
+import { Lines, frames, since, stamped } from "./frames.js";
 import { button, text } from "./rows.js";
 import { nameOf } from "./words.js";
 
@@ -80,17 +80,15 @@ export class Logs {
     this.abort = abort;
     clearTimeout(this.retry);
     this.say("reading…");
+    this.paint();
     this.resumedAt = this.last;
     try {
       this.tty[this.id] ??= Boolean((await this.view.engine.get(`containers/${this.id}/json`))?.Config?.Tty);
       const query = { follow: 1, stdout: 1, stderr: 1, timestamps: 1, ...(this.last ? { since: this.last } : { tail: FIRST }) };
-      const chunks = this.view.engine.chunks(`containers/${this.id}/logs`, query, abort.signal);
-      const saying = setTimeout(() => this.say("following"), 150);
-      try {
-        await this.read(frames(chunks, this.tty[this.id]), abort);
-      } finally {
-        clearTimeout(saying);
-      }
+      const chunks = this.view.engine.chunks(`containers/${this.id}/logs`, query, abort.signal, () => this.say("following"));
+      await this.read(frames(chunks, this.tty[this.id]), abort);
+      const now = this.view.list.find((c) => c.Id === this.id);
+      if (now?.State === "running") return this.again(); // the server or the engine was restarted
       this.say("the container does not run: this is all");
       this.ended = true;
     } catch (err) {
@@ -112,6 +110,10 @@ export class Logs {
   failed(err) {
     if (err.status === 404) return this.say("the container is gone");
     if (!err.passing) return this.say(err.message);
+    this.again();
+  }
+
+  again() {
     this.say("reconnecting…");
     const most = Math.min(MAX_DELAY, FIRST_DELAY * 2 ** this.attempt++);
     this.retry = setTimeout(() => this.follow(), most * (0.5 + Math.random() / 2));
@@ -129,21 +131,27 @@ export class Logs {
     if (now) text(this.title, `logs of ${nameOf(now)}`);
   }
 
-  // add leaves out what was seen before the link was cut.
-  add(l, stream) {
-    const at = since(l.at);
-    if (at && at <= this.resumedAt) return;
-    if (at > this.last) this.last = at;
-    this.waiting.push({ ...l, stream });
-    if (this.waiting.length > KEPT) this.skipped += this.waiting.splice(0, this.waiting.length - KEPT).length;
+  // add keeps a line for the next picture; of a flood only what will be seen is looked at.
+  add(raw, stream) {
+    this.waiting.push({ raw, stream });
+    if (this.waiting.length > 2 * KEPT) this.skipped += this.waiting.splice(0, KEPT).length;
     this.drawing ||= requestAnimationFrame(() => this.paint());
   }
 
+  // line leaves out what was seen before the link was cut.
+  line({ raw, stream }) {
+    const { at, text: words } = stamped(raw), stamp = since(at);
+    if (stamp && stamp <= this.resumedAt) return null;
+    if (stamp > this.last) this.last = stamp;
+    return el("div", { class: stream === 2 ? "l err" : "l" }, at && el("time", { datetime: at }, clock(at)), words || "\u200b");
+  }
+
   paint() {
+    cancelAnimationFrame(this.drawing);
     this.drawing = 0;
     if (!this.waiting?.length || !this.item) return;
-    const lines = this.waiting.map((l) => el("div", { class: l.stream === 2 ? "l err" : "l" },
-      l.at && el("time", { datetime: l.at }, clock(l.at)), l.text || "\u200b"));
+    if (this.waiting.length > KEPT) this.skipped += this.waiting.splice(0, this.waiting.length - KEPT).length;
+    const lines = this.waiting.map((l) => this.line(l)).filter(Boolean);
     this.waiting = [];
     this.out.append(...lines);
     const over = this.out.childElementCount - KEPT;

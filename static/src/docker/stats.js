@@ -2,6 +2,7 @@
 // browser has to one host (six).
 
 const EVERY = 2000, BETWEEN = 40; // ms
+const OLD = 30_000; // ms: a rate over more than that says little
 
 export class Stats {
   // told(id, {cpu, memory, pids} or null): cpu in CPUs, memory in bytes
@@ -15,7 +16,7 @@ export class Stats {
   // watch replaces the containers that are read; none: nothing is asked.
   watch(ids) {
     this.ids = ids;
-    for (const id of this.before.keys()) if (!ids.includes(id)) this.before.delete(id);
+    for (const id of this.before.keys()) if (ids.length && !ids.includes(id)) this.before.delete(id);
     if (ids.length && !this.running) this.run();
   }
 
@@ -45,7 +46,7 @@ export class Stats {
     if (!this.ids.includes(id)) return;
     const now = { at: Date.parse(s?.read), cpu: s?.cpu_stats?.cpu_usage?.total_usage };
     const then = this.before.get(id);
-    const used = then && now.at > then.at ? Math.max(0, now.cpu - then.cpu) / 1e6 / (now.at - then.at) : NaN;
+    const used = then && now.at > then.at && now.at - then.at < OLD ? Math.max(0, now.cpu - then.cpu) / 1e6 / (now.at - then.at) : NaN;
     this.before.set(id, { ...now, rated: Number.isFinite(used) });
     this.told(id, { cpu: used, memory: memory(s?.memory_stats), pids: s?.pids_stats?.current });
   }
