@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	goruntime "runtime"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -21,8 +20,6 @@ import (
 
 	"berth/runtime/engine/api"
 	"berth/runtime/engine/boot"
-	"berth/runtime/engine/dockerapi"
-	"berth/runtime/engine/events"
 	"berth/runtime/engine/oci"
 	"berth/runtime/engine/process"
 	"berth/terminal"
@@ -66,7 +63,7 @@ type engine struct {
 	workspace *workspace
 	terminals *terminal.Set
 	commands  *execstream.Handler
-	dockerAPI http.Handler
+	host      *host
 	docker    *docker
 }
 
@@ -96,30 +93,18 @@ func (e *engine) boot(ctx context.Context, background *sync.WaitGroup) error {
 	}
 	runtime := &oci.Runtime{Path: boot.Runc, Root: state, Reaper: reaper}
 	var err error
-	e.dockerAPI = dockerapi.New(e.log, e.dockerParts()...)
-	if e.docker, err = listenDocker(e.dockerAPI, e.log); err != nil {
+	e.host = &host{ctx: ctx, config: e.config, version: e.version, runtime: runtime, log: e.log}
+	if e.docker, err = listenDocker(e.host, e.log); err != nil {
 		return err
 	}
 	if e.workspace, err = startWorkspace(ctx, runtime, e.config); err != nil {
 		return err
 	}
+	e.host.workspace = e.workspace
 	e.commands = execstream.NewHandler(ctx, e.workspace.exec, e.log)
 	e.terminals = terminal.NewSet(ctx, e.workspace.startTerminal, terminal.Options{MaxTerminals: e.config.Terminals, Logger: e.log})
 	_, err = e.terminals.Open(ctx, firstTerminal, terminal.DefaultSize)
 	return err
-}
-
-// dockerParts are the topics of the Docker API that this machine answers.
-func (e *engine) dockerParts() []dockerapi.Part {
-	return []dockerapi.Part{
-		&dockerapi.System{
-			Version: e.version, Hostname: e.config.Hostname,
-			Limits: dockerapi.Limits{CPUs: goruntime.NumCPU(), MemoryBytes: e.config.Proc.MemoryBytes},
-			Counts: func(context.Context) (dockerapi.Counts, error) { return dockerapi.Counts{}, nil },
-			Usage:  func(context.Context) (dockerapi.Usage, error) { return dockerapi.Usage{}, nil },
-		},
-		dockerapi.Events{Bus: &events.Bus{}},
-	}
 }
 
 // serve answers the API until ctx ends or the workspace's first process does: then the machine is over.
@@ -130,7 +115,7 @@ func (e *engine) serve(ctx context.Context) error {
 		return err
 	}
 	server := (&api.Server{
-		Workspace: e.workspace, Routes: []api.Routes{e.terminals, e.commands}, Docker: e.dockerAPI, Version: e.version, Log: e.log,
+		Workspace: e.workspace, Routes: []api.Routes{e.terminals, e.commands}, Docker: e.host, Version: e.version, Log: e.log,
 	}).HTTPServer()
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()

@@ -95,3 +95,18 @@ func writeEtc(dir string, c boot.Config) error {
 
 // files returns the workspace's files as its processes see them.
 func (w *workspace) files() *files.Tree { return files.Of(w.init.PID) }
+
+// mounts are the paths of the workspace that are no files of its root file system, and where they are for the engine: a
+// container that binds one of them gets what the workspace sees.
+func (w *workspace) mounts() map[string]string {
+	etc := filepath.Join(boot.Disk, workspaceID, "etc")
+	m := map[string]string{
+		"/proc": "/proc", "/sys": "/sys", "/dev": "/dev",
+		boot.WorkspaceDockerSocket: boot.DockerSocket, "/run/docker.sock": boot.DockerSocket,
+		"/etc/resolv.conf": etc + "/resolv.conf", "/etc/hosts": etc + "/hosts", "/etc/hostname": etc + "/hostname",
+	}
+	for _, p := range boot.DockerPrograms() {
+		m[p.Path] = filepath.Join(boot.Programs, p.Name)
+	}
+	return m
+}

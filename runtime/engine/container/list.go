@@ -155,3 +155,22 @@ func (c *Container) portMap() apinet.PortMap {
 	maps.Copy(out, c.rec.Ports)
 	return out
 }
+
+// User is a container as its image knows it.
+type User struct {
+	ID, Ref string // Ref: the name of the image that it was made with
+	Running bool
+}
+
+// MadeOf returns the containers that were made of an image.
+func (m *Manager) MadeOf(imageID string) []User {
+	var users []User
+	for _, c := range m.all() {
+		c.mu.Lock()
+		if c.rec.ImageID == imageID {
+			users = append(users, User{ID: c.id, Ref: c.rec.Config.Image, Running: c.rec.State.Running})
+		}
+		c.mu.Unlock()
+	}
+	return users
+}

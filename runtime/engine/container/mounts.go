@@ -84,7 +84,7 @@ func (m *Manager) volumeMount(c *Container, p *mountPoint) (specs.Mount, error) 
 
 // bindMount finds the source in the workspace, and makes a directory there where -v names what is not.
 func (m *Manager) bindMount(p *mountPoint) (specs.Mount, error) {
-	from, err := m.hostPath(p.Source)
+	from, err := m.HostPath(p.Source)
 	if err != nil {
 		return specs.Mount{}, err
 	}

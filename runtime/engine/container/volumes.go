@@ -113,7 +113,7 @@ func (m *Manager) checkSource(p *mountPoint) error {
 	if p.Type != apimount.TypeBind || p.Make {
 		return nil
 	}
-	real, err := m.hostPath(p.Source)
+	real, err := m.HostPath(p.Source)
 	if err == nil {
 		_, err = os.Stat(real)
 	}
@@ -123,8 +123,8 @@ func (m *Manager) checkSource(p *mountPoint) error {
 	return err
 }
 
-// hostPath is where the engine finds a path of the workspace. Links are followed below the workspace's root.
-func (m *Manager) hostPath(p string) (string, error) {
+// HostPath is where the engine finds a path of the workspace. Links are followed below the workspace's root.
+func (m *Manager) HostPath(p string) (string, error) {
 	w := m.o.Workspace
 	real, err := securejoin.SecureJoin(w.Rootfs, p)
 	if err != nil {

@@ -6,6 +6,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+
+	"github.com/moby/moby/api/types/common"
 )
 
 // JSON answers with a value. It is encoded whole before the status is written.
@@ -18,6 +20,11 @@ func JSON(w http.ResponseWriter, status int, v any) error {
 	w.WriteHeader(status)
 	_, err = w.Write(append(b, '\n'))
 	return err
+}
+
+// Error answers with an error of who cannot even begin to handle the request.
+func Error(w http.ResponseWriter, err error) error {
+	return JSON(w, StatusOf(err), common.ErrorResponse{Message: err.Error()})
 }
 
 // Stream is an answer of JSON values, one after the other, each sent at once. Nothing is written before the first, so

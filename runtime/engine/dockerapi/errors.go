@@ -7,7 +7,6 @@ import (
 	"net/http"
 
 	"github.com/containerd/errdefs"
-	"github.com/moby/moby/api/types/common"
 	"golang.org/x/sys/unix"
 )
 
@@ -75,5 +74,5 @@ func (r *Router) fail(w *writer, req *http.Request, err error) {
 		w.WriteHeader(status)
 		return
 	}
-	_ = JSON(w, status, common.ErrorResponse{Message: err.Error()}) // the client has gone: nobody to tell
+	_ = Error(w, err) // the client has gone: nobody to tell
 }

@@ -4,10 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"os"
 	goruntime "runtime"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/moby/moby/api/types/container"
@@ -36,7 +34,7 @@ type Usage struct {
 type System struct {
 	Version  string // of Berth
 	Hostname string
-	Runc     string // its version
+	Runc     func(ctx context.Context) string // its version
 	Limits   Limits
 	Registry registry.ServiceConfig
 	// Counts and Usage ask the rooms of the engine.
@@ -80,7 +78,7 @@ func (s *System) ping(w http.ResponseWriter, r *http.Request) error {
 	return err
 }
 
-func (s *System) version(w http.ResponseWriter, _ *http.Request) error {
+func (s *System) version(w http.ResponseWriter, r *http.Request) error {
 	kernel, err := kernelRelease()
 	if err != nil {
 		return err
@@ -96,7 +94,7 @@ func (s *System) version(w http.ResponseWriter, _ *http.Request) error {
 		Components: []system.ComponentVersion{
 			{Name: "Engine", Version: EngineVersion, Details: details},
 			{Name: "berth", Version: s.Version},
-			{Name: "runc", Version: s.Runc},
+			{Name: "runc", Version: s.Runc(r.Context())},
 		},
 	})
 }
@@ -123,7 +121,7 @@ func (s *System) info(w http.ResponseWriter, r *http.Request) error {
 		IndexServerAddress: "https://index.docker.io/v1/", RegistryConfig: &s.Registry, DockerRootDir: "/var/lib/docker",
 		ServerVersion: EngineVersion, Runtimes: map[string]system.RuntimeWithStatus{"runc": {Runtime: system.Runtime{Path: "runc"}}},
 		DefaultRuntime: "runc", Swarm: swarm.Info{LocalNodeState: swarm.LocalNodeStateInactive}, InitBinary: "docker-init",
-		RuncCommit: system.Commit{ID: s.Runc}, SecurityOptions: []string{"name=seccomp,profile=builtin", "name=userns"},
+		RuncCommit: system.Commit{ID: s.Runc(r.Context())}, SecurityOptions: []string{"name=seccomp,profile=builtin", "name=userns"},
 		Labels: []string{}, CDISpecDirs: []string{}, Warnings: []string{},
 	}
 	s.controllers(&v)
@@ -182,25 +180,4 @@ func machine() string {
 		return goruntime.GOARCH
 	}
 	return unix.ByteSliceToString(u.Machine[:])
-}
-
-// RuncVersion reads what `runc --version` prints.
-func RuncVersion(output string) string {
-	first, _, _ := strings.Cut(output, "\n")
-	return strings.TrimPrefix(strings.TrimSpace(first), "runc version ")
-}
-
-// CgroupControllers lists the controllers below dir, where the sandbox has its hierarchies.
-func CgroupControllers(dir string) (names []string, unified bool) {
-	if b, err := os.ReadFile(dir + "/cgroup.controllers"); err == nil {
-		return strings.Fields(string(b)), true
-	}
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, false
-	}
-	for _, e := range entries {
-		names = append(names, strings.Split(e.Name(), ",")...)
-	}
-	return names, false
 }

@@ -1,0 +1,110 @@
+package engine
+
+import (
+	"context"
+	goruntime "runtime"
+	"sync"
+
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/image"
+
+	enginecontainer "berth/runtime/engine/container"
+	"berth/runtime/engine/dockerapi"
+	engineimage "berth/runtime/engine/image"
+)
+
+// system answers what is asked of the host as a whole.
+func (h *host) system(r *rooms) *dockerapi.System {
+	s := &dockerapi.System{
+		Version: h.version, Hostname: h.config.Hostname, Runc: h.runcVersion(),
+		Limits: dockerapi.Limits{
+			CPUs: goruntime.NumCPU(), MemoryBytes: h.config.Proc.MemoryBytes, CgroupV2: h.runtime.Cgroups.Unified,
+		},
+		Counts: r.counts, Usage: r.usage,
+	}
+	for _, c := range []string{"memory", "cpu", "cpuset", "pids"} {
+		if h.runtime.Cgroups.Has(c) {
+			s.Limits.Controllers = append(s.Limits.Controllers, c)
+		}
+	}
+	return s
+}
+
+// runcVersion asks runc once.
+func (h *host) runcVersion() func(context.Context) string {
+	var once sync.Once
+	var version string
+	return func(ctx context.Context) string {
+		once.Do(func() {
+			out, err := h.runtime.Version(ctx)
+			if err != nil {
+				h.log.Warn("version of runc", "error", err)
+			}
+			version = out
+		})
+		return version
+	}
+}
+
+func (r *rooms) counts(ctx context.Context) (c dockerapi.Counts, err error) {
+	list, err := r.containers.List(ctx, enginecontainer.ListOptions{All: true})
+	if err != nil {
+		return c, err
+	}
+	for _, one := range list {
+		switch one.State {
+		case container.StateRunning, container.StateRestarting:
+			c.Running++
+		case container.StatePaused:
+			c.Paused++
+		default:
+			c.Stopped++
+		}
+	}
+	images, err := r.images.List(ctx)
+	c.Images = len(images)
+	return c, err
+}
+
+// usage is what stands on the session's disk, for system df.
+func (r *rooms) usage(ctx context.Context) (u dockerapi.Usage, err error) {
+	if u.LayersSize, err = r.images.DiskUsage(ctx); err != nil {
+		return u, err
+	}
+	if u.Containers, err = r.containers.DiskUsage(ctx); err != nil {
+		return u, err
+	}
+	if u.Volumes, err = r.volumes.DiskUsage(ctx); err != nil {
+		return u, err
+	}
+	u.Images, err = r.imageSummaries(ctx, u.Containers)
+	return u, err
+}
+
+func (r *rooms) imageSummaries(ctx context.Context, used []container.Summary) ([]image.Summary, error) {
+	list, err := r.images.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	users := map[string]int64{}
+	for _, c := range used {
+		users[c.ImageID]++
+	}
+	summaries := make([]image.Summary, len(list))
+	for i, img := range list {
+		summaries[i] = image.Summary{
+			ID: img.ID, ParentID: img.Parent, RepoTags: img.Names, RepoDigests: img.Digests, Created: img.Created.Unix(),
+			Size: img.Size, SharedSize: -1, Labels: img.Config.Config.Labels, Containers: users[img.ID],
+		}
+	}
+	return summaries, nil
+}
+
+// imageUsers are the containers that were made of an image.
+func (r *rooms) imageUsers(id string) []engineimage.User {
+	var users []engineimage.User
+	for _, c := range r.containers.MadeOf(id) {
+		users = append(users, engineimage.User{ID: c.ID, Ref: c.Ref, Running: c.Running})
+	}
+	return users
+}
