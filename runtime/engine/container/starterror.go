@@ -17,7 +17,7 @@ func (c *Container) startError(err error) error {
 	if !errors.As(err, &failed) {
 		return err
 	}
-	m := runcSays + failed.Message + ": unknown"
+	m := runcSays + strings.TrimPrefix(failed.Message, "runc run failed: ") + ": unknown"
 	low := strings.ToLower(failed.Message)
 	switch {
 	case strings.Contains(low, "is a directory"): // clients look for these words: moby/moby#46212

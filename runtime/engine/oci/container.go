@@ -104,7 +104,7 @@ func domain(c Container) string {
 
 func (c Container) args() []string {
 	if c.Init {
-		return slices.Concat([]string{initPath, "--"}, c.Args)
+		return slices.Concat([]string{initPath}, c.Args)
 	}
 	return c.Args
 }
