@@ -12,6 +12,11 @@ import (
 	apinet "github.com/moby/moby/api/types/network"
 )
 
+// DiskUsage are all containers with the sizes of their files.
+func (m *Manager) DiskUsage(ctx context.Context) ([]api.Summary, error) {
+	return m.List(ctx, ListOptions{All: true, Size: true})
+}
+
 // List returns the containers that the options select, the newest first.
 func (m *Manager) List(ctx context.Context, o ListOptions) ([]api.Summary, error) {
 	s, err := m.selection(ctx, o)
