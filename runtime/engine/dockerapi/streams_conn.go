@@ -1,7 +1,6 @@
 package dockerapi
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"net"
@@ -20,7 +19,7 @@ const lingerTimeout = 2 * time.Second
 // hijacked is a client's connection as two streams. It is the HTTP server's until open is called.
 type hijacked struct {
 	conn       net.Conn
-	buf        *bufio.Reader
+	early      []byte        // what the server has read ahead
 	err        error         // why it is not open
 	inputEnded chan struct{} // closed when nobody reads it any more
 	endInput   func()
@@ -55,7 +54,12 @@ func (h *hijacked) open(w http.ResponseWriter, r *http.Request, contentType stri
 		h.err = err
 		return
 	}
-	h.conn, h.buf = conn, buf.Reader
+	h.conn = conn
+	// Its buffer is not read through: net/http cancels the request's context at the end of the input.
+	if h.early, err = io.ReadAll(io.LimitReader(buf.Reader, int64(buf.Reader.Buffered()))); err != nil {
+		h.err = err
+		return
+	}
 	if h.err = conn.SetDeadline(time.Time{}); h.err != nil {
 		return
 	}
@@ -74,7 +78,12 @@ func (h *hijacked) Read(p []byte) (int, error) {
 		h.endInput()
 		return 0, h.err
 	}
-	n, err := h.buf.Read(p)
+	if len(h.early) > 0 {
+		n := copy(p, h.early)
+		h.early = h.early[n:]
+		return n, nil
+	}
+	n, err := h.conn.Read(p)
 	if err != nil {
 		h.endInput()
 	}

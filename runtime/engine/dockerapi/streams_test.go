@@ -254,7 +254,7 @@ func TestClientThatIsKilledIsNoticedAtOnce(t *testing.T) {
 func TestLogsAreSentAsDockerDoes(t *testing.T) {
 	b := newBox(t, &box{})
 	c, _ := daemon(t, boxes{boxes: map[string]*box{"one": b, "mute": newBox(t, &box{noLog: true})}})
-	if err := b.start("sh", "-c", "echo one; echo two >&2; echo three; cat"); err != nil {
+	if err := b.start("sh", "-c", "echo one; sleep 0.3; echo two >&2; sleep 0.3; echo three"); err != nil {
 		t.Fatal(err)
 	}
 	follower, err := c.ContainerLogs(t.Context(), "one", client.ContainerLogsOptions{ShowStdout: true, ShowStderr: true, Follow: true})
@@ -266,11 +266,10 @@ func TestLogsAreSentAsDockerDoes(t *testing.T) {
 	if _, err := io.ReadFull(follower, first); err != nil || string(first) != "\x01\x00\x00\x00\x00\x00\x00\x04one\n" {
 		t.Errorf("a follower gets %q, %v", first, err)
 	}
-	_ = b.cmd.Process.Kill()
-	<-b.ended
 	if stdout, stderr := output(t, follower); stdout != "three\n" || stderr != "two\n" {
 		t.Errorf("a follower gets %q and %q", stdout, stderr)
 	}
+	<-b.ended
 	for _, tc := range []struct {
 		o    client.ContainerLogsOptions
 		want string

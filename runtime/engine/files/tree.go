@@ -1,4 +1,4 @@
-// Package files reads and writes the files of a running container, as its processes see them: its mounts are crossed,
+// Package files reads and writes the files of a container, as its processes see them: its mounts are crossed,
 // its symbolic links resolve against its own root, and no path leaves it.
 package files
 
@@ -24,11 +24,14 @@ var (
 
 // Tree is the file tree of one container.
 type Tree struct {
-	pid int
+	at string // a path that leads to its root, also through /proc
 }
 
 // Of returns the tree that the process with that PID has as its root: proc(5), /proc/PID/root.
-func Of(pid int) *Tree { return &Tree{pid} }
+func Of(pid int) *Tree { return &Tree{fmt.Sprintf("/proc/%d/root", pid)} }
+
+// At returns the tree of a container that does not run, whose root is mounted at dir.
+func At(dir string) *Tree { return &Tree{dir} }
 
 // Entry describes a file.
 type Entry struct {
@@ -43,7 +46,7 @@ type Entry struct {
 }
 
 func (t *Tree) root() (*os.File, error) {
-	return os.OpenFile(fmt.Sprintf("/proc/%d/root", t.pid), unix.O_PATH|unix.O_DIRECTORY, 0)
+	return os.OpenFile(t.at, unix.O_PATH|unix.O_DIRECTORY, 0)
 }
 
 // handle resolves name inside the container; the result is an O_PATH descriptor.
