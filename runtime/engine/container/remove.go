@@ -66,6 +66,7 @@ func (m *Manager) remove(ctx context.Context, c *Container, o RemoveOptions) err
 	m.publish(c, events.ActionDestroy, nil)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.rec.State.Error = "" // the removal had none
 	c.notify(true)
 	return nil
 }

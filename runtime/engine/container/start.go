@@ -76,12 +76,15 @@ func (m *Manager) failed(c *Container, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := &c.rec.State
+	ran := s.Running // it was to be started again
 	s.Running, s.Restarting, s.PID = false, false, 0
 	s.ExitCode, s.Error = codeOf(err), c.startError(err).Error()
 	hub := c.hub
 	c.hub = nil
 	m.warn(c, "state is not kept", c.save())
-	c.notify(false)
+	if ran {
+		c.notify(false)
+	}
 	if hub != nil {
 		m.bg.Go(hub.Close)
 	}
