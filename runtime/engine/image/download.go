@@ -111,7 +111,7 @@ func (s *Store) holdBlob(ctx context.Context, desc ocispec.Descriptor) error {
 
 // fetchRest reads what is missing of a blob.
 func fetchRest(ctx context.Context, from *endpoint, desc ocispec.Descriptor, w content.Writer, offset int64, progress Progress) error {
-	body, at, err := from.blob(ctx, desc.Digest.String(), offset)
+	body, at, err := from.blob(ctx, desc.Digest.String(), offset, desc.Size)
 	if err != nil {
 		return err
 	}

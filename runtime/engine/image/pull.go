@@ -215,7 +215,7 @@ func (r *remoteImage) read(ctx context.Context, d *remote.Descriptor) error {
 			return invalid("invalid manifest: %s", err)
 		}
 	}
-	body, _, err := r.from.blob(ctx, r.manifest.Config.Digest.String(), 0)
+	body, _, err := r.from.blob(ctx, r.manifest.Config.Digest.String(), 0, r.manifest.Config.Size)
 	if err != nil {
 		return err
 	}

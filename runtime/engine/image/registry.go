@@ -124,17 +124,17 @@ func (e *endpoint) manifest(ctx context.Context, tagOrDigest string) (*remote.De
 	return remote.Get(ref, remote.WithTransport(e.http), remote.WithContext(ctx))
 }
 
-// blob opens a blob at an offset. At says where the stream begins: registries may refuse to resume.
-func (e *endpoint) blob(ctx context.Context, digest string, offset int64) (body io.ReadCloser, at int64, err error) {
+// blob opens a blob of a size at an offset. At says where the stream begins: registries may refuse to resume.
+func (e *endpoint) blob(ctx context.Context, digest string, offset, size int64) (body io.ReadCloser, at int64, err error) {
 	url := fmt.Sprintf("%s://%s/v2/%s/blobs/%s", e.repo.Scheme(), e.repo.RegistryStr(), e.repo.RepositoryStr(), digest)
-	ctx, cancel := context.WithCancelCause(ctx)
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	reading, cancel := context.WithCancelCause(ctx)
+	req, err := http.NewRequestWithContext(reading, http.MethodGet, url, http.NoBody)
 	if err != nil {
 		cancel(nil)
 		return nil, 0, err
 	}
 	if offset > 0 {
-		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", offset))
+		req.Header.Set("Range", fmt.Sprintf("bytes=%d-%d", offset, size-1))
 	}
 	resp, err := (&http.Client{Transport: e.http}).Do(req)
 	if err != nil {
@@ -151,7 +151,7 @@ func (e *endpoint) blob(ctx context.Context, digest string, offset int64) (body 
 	case http.StatusRequestedRangeNotSatisfiable: // what was kept is more than there is: begin anew
 		cancel(nil)
 		_ = resp.Body.Close() // an error document
-		return e.blob(ctx, digest, 0)
+		return e.blob(ctx, digest, 0, size)
 	}
 	return watchStall(resp.Body, cancel), offset, nil
 }
