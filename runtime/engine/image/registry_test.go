@@ -319,7 +319,9 @@ func TestPullFromTheHost(t *testing.T) {
 
 type refused struct{}
 
-func (refused) RoundTrip(*http.Request) (*http.Response, error) { return nil, errors.New("connection refused") }
+func (refused) RoundTrip(*http.Request) (*http.Response, error) {
+	return nil, errors.New("connection refused")
+}
 
 func TestMirror(t *testing.T) {
 	reg := newRegistry(t)

@@ -226,3 +226,27 @@ func (s *Store) Search(ctx context.Context, term string, limit int, auth authn.A
 	}
 	return found.Results[:min(len(found.Results), limit)], nil
 }
+
+// Fetch opens a file in the net, for Import.
+func (s *Store) Fetch(ctx context.Context, from string) (io.ReadCloser, error) {
+	if !strings.Contains(from, "://") {
+		from = "http://" + from
+	}
+	u, err := url.Parse(from)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, invalid("invalid URL: %s", from)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, from, http.NoBody)
+	if err != nil {
+		return nil, invalid("invalid URL: %s", from)
+	}
+	resp, err := (&http.Client{Transport: s.transport()}).Do(req)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusOK {
+		_ = resp.Body.Close() // an error document
+		return nil, fmt.Errorf("failed to GET %s with status %s", from, resp.Status)
+	}
+	return resp.Body, nil
+}
