@@ -10,7 +10,6 @@ import (
 	"github.com/containerd/containerd/v2/core/content"
 	"github.com/containerd/containerd/v2/core/leases"
 	"github.com/containerd/errdefs"
-	"github.com/moby/moby/api/types/jsonstream"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sys/unix"
@@ -33,25 +32,39 @@ func (s *Store) download(ctx context.Context, from *endpoint, desc ocispec.Descr
 		return err
 	}
 	defer unlock()
-	select {
-	case s.downloads <- struct{}{}:
-		defer func() { <-s.downloads }()
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	if err := s.takeTurn(ctx, id, progress); err != nil {
+		return err
 	}
+	defer func() { <-s.downloads }()
 	pause := retryPause
 	for attempt := 1; ; attempt++ {
 		err := s.downloadOnce(ctx, from, desc, diffID, progress)
 		if err == nil || attempt == downloadAttempts || ctx.Err() != nil || !passing(err) {
 			return err
 		}
-		progress.tell(jsonstream.Message{ID: id, Status: fmt.Sprintf("Retrying in %d second(s)", pause/time.Second)})
+		progress.layer(id, fmt.Sprintf("Retrying in %d second(s)", pause/time.Second))
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-time.After(pause):
 		}
 		pause *= 2
+	}
+}
+
+// takeTurn waits until fewer than parallelDownloads run.
+func (s *Store) takeTurn(ctx context.Context, id string, progress Progress) error {
+	select {
+	case s.downloads <- struct{}{}:
+		return nil
+	default:
+		progress.layer(id, "Waiting")
+	}
+	select {
+	case s.downloads <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 }
 
@@ -85,7 +98,7 @@ func (s *Store) downloadOnce(ctx context.Context, from *endpoint, desc ocispec.D
 			return err
 		}
 	}
-	progress.tell(jsonstream.Message{ID: id, Status: "Verifying Checksum"})
+	progress.layer(id, "Verifying Checksum")
 	labels := map[string]string{labelUncompressed: diffID.String(), labelKind: desc.MediaType}
 	err = ignoreExisting(w.Commit(ctx, desc.Size, desc.Digest, content.WithLabels(labels)))
 	if errdefs.IsFailedPrecondition(err) {
@@ -94,7 +107,7 @@ func (s *Store) downloadOnce(ctx context.Context, from *endpoint, desc ocispec.D
 	if err != nil {
 		return err
 	}
-	progress.tell(jsonstream.Message{ID: id, Status: "Download complete"})
+	progress.layer(id, "Download complete")
 	return nil
 }
 

@@ -303,7 +303,7 @@ func (s *Store) pullShared(ctx context.Context, n reference.Named, id string, pr
 		return err
 	}
 	for _, l := range m.Layers {
-		progress.tell(jsonstream.Message{ID: short(l.Digest.String()), Status: "Already exists"})
+		progress.layer(short(l.Digest.String()), "Already exists")
 	}
 	top := digest.FromBytes(p.manifest)
 	progress.tell(jsonstream.Message{Status: "Digest: " + top.String()})
@@ -327,11 +327,11 @@ func (s *Store) pullLayers(ctx context.Context, from *endpoint, layers []ocispec
 		if !have {
 			break
 		}
-		progress.tell(jsonstream.Message{ID: short(layers[first].Digest.String()), Status: "Already exists"})
+		progress.layer(short(layers[first].Digest.String()), "Already exists")
 		first++
 	}
 	for _, l := range layers[first:] {
-		progress.tell(jsonstream.Message{ID: short(l.Digest.String()), Status: "Pulling fs layer", Progress: &jsonstream.Progress{}})
+		progress.layer(short(l.Digest.String()), "Pulling fs layer")
 	}
 	arrived := make([]chan error, len(layers))
 	for i := first; i < len(layers); i++ {
@@ -371,7 +371,7 @@ func (s *Store) extract(ctx context.Context, l ocispec.Descriptor, diffIDs []dig
 		return err
 	}
 	if have {
-		progress.tell(jsonstream.Message{ID: id, Status: "Already exists"})
+		progress.layer(id, "Already exists")
 		return nil
 	}
 	err = s.unpackBlobTelling(ctx, l, diffIDs, Progress(func(m jsonstream.Message) {
@@ -381,6 +381,6 @@ func (s *Store) extract(ctx context.Context, l ocispec.Descriptor, diffIDs []dig
 	if err != nil {
 		return err
 	}
-	progress.tell(jsonstream.Message{ID: id, Status: "Pull complete"})
+	progress.layer(id, "Pull complete")
 	return nil
 }

@@ -211,7 +211,7 @@ func sourcesOf(all map[string]*record, n reference.Named) []reference.Named {
 
 func (u *upload) layers(ctx context.Context, m ocispec.Manifest, diffIDs []digest.Digest) error {
 	for i := len(diffIDs) - 1; i >= 0; i-- { // the highest first, as Docker lists them
-		u.progress.tell(jsonstream.Message{ID: short(diffIDs[i].String()), Status: "Preparing", Progress: &jsonstream.Progress{}})
+		u.progress.layer(short(diffIDs[i].String()), "Preparing")
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(parallelUploads)
@@ -233,7 +233,7 @@ func (u *upload) layer(ctx context.Context, l ocispec.Descriptor, id string) err
 		return err
 	}
 	if have {
-		u.progress.tell(jsonstream.Message{ID: id, Status: "Layer already exists"})
+		u.progress.layer(id, "Layer already exists")
 		return nil
 	}
 	for _, from := range u.sources {
@@ -242,14 +242,14 @@ func (u *upload) layer(ctx context.Context, l ocispec.Descriptor, id string) err
 			return err
 		}
 		if mounted {
-			u.progress.tell(jsonstream.Message{ID: id, Status: "Mounted from " + reference.Path(from)})
+			u.progress.layer(id, "Mounted from " + reference.Path(from))
 			return nil
 		}
 	}
 	if err := u.to.uploadBlob(ctx, u.Store, l, id, u.progress); err != nil {
 		return err
 	}
-	u.progress.tell(jsonstream.Message{ID: id, Status: "Pushed"})
+	u.progress.layer(id, "Pushed")
 	return nil
 }
 
