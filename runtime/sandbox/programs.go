@@ -26,6 +26,12 @@ func (l *Launcher) preparePrograms() error {
 			return fmt.Errorf("%s: %w: build it with make build", name, err)
 		}
 	}
+	if ca := rootCAs(); ca != "" {
+		names, sources["ca-certificates.crt"] = append(names, "ca-certificates.crt"), ca
+		if err := hashFile(sum, ca); err != nil {
+			return fmt.Errorf("certificates: %w", err)
+		}
+	}
 	docker, err := l.dockerPrograms(sum)
 	if err != nil {
 		return err
@@ -56,6 +62,21 @@ func (l *Launcher) preparePrograms() error {
 		return errors.Join(err, os.RemoveAll(temp))
 	}
 	return nil
+}
+
+// rootCAs is the file of those whom this host trusts, or empty: registries are asked from inside, where there is none.
+func rootCAs() string {
+	for _, path := range []string{
+		"/etc/ssl/certs/ca-certificates.crt", // Debian, Arch
+		"/etc/pki/tls/certs/ca-bundle.crt",   // Fedora
+		"/etc/ssl/ca-bundle.pem",             // SUSE
+		"/etc/ssl/cert.pem",                  // Alpine
+	} {
+		if _, err := os.Stat(path); err == nil {
+			return path
+		}
+	}
+	return ""
 }
 
 // dockerPrograms lists what there is of the docker command and its plugins, and adds it to sum: by size and time, for reading

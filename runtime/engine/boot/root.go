@@ -18,6 +18,7 @@ const (
 	Programs   = "/programs"  // read-only
 	Runc       = Programs + "/runc"
 	DockerInit = Programs + "/docker-init"
+	RootCAs    = Programs + "/ca-certificates.crt" // whom the host trusts; may be missing
 	Run        = "/run" // tmpfs
 	Cgroup     = "/sys/fs/cgroup"
 )
@@ -39,7 +40,7 @@ func EnterRoot(c Config) error {
 	if err := mount("tmpfs", root, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=755,size="+tmpfsSize); err != nil {
 		return err
 	}
-	steps := []func(Config, string) error{bindStage, makeDevices, mountKernel, mountCgroups}
+	steps := []func(Config, string) error{bindStage, makeDevices, mountKernel, mountCgroups, makeEtc}
 	for _, step := range steps {
 		if err := step(c, root); err != nil {
 			return err
@@ -96,6 +97,21 @@ func mountKernel(_ Config, root string) error {
 		return err
 	}
 	return mount("sysfs", root+"/sys", "sysfs", flags, "")
+}
+
+// makeEtc writes what this program itself needs to reach registries: resolvers, localhost, and whom to trust.
+func makeEtc(c Config, root string) error {
+	var resolv strings.Builder
+	for _, server := range c.DNS {
+		fmt.Fprintf(&resolv, "nameserver %s\n", server)
+	}
+	const certificates = "/etc/ssl/certs/ca-certificates.crt" // where Go looks first: crypto/x509
+	return errors.Join(
+		os.WriteFile(root+"/etc/resolv.conf", []byte(resolv.String()), 0o644),
+		os.WriteFile(root+"/etc/hosts", []byte("127.0.0.1\tlocalhost\n::1\tlocalhost\n"), 0o644),
+		os.MkdirAll(root+filepath.Dir(certificates), 0o755),
+		os.Symlink(RootCAs, root+certificates),
+	)
 }
 
 // mountCgroups mounts the hierarchies that the launcher has delegated, as the host has them: one directory per

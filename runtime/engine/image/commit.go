@@ -176,6 +176,11 @@ func (s *Store) compressLayer(ctx context.Context, write func(io.Writer) error) 
 
 // unpackBlob makes the snapshot of the highest of these layers from its blob, if it is not there yet.
 func (s *Store) unpackBlob(ctx context.Context, desc ocispec.Descriptor, diffIDs []digest.Digest) error {
+	return s.unpackBlobTelling(ctx, desc, diffIDs, nil)
+}
+
+// unpackBlobTelling is unpackBlob, with how much of the blob has been read.
+func (s *Store) unpackBlobTelling(ctx context.Context, desc ocispec.Descriptor, diffIDs []digest.Digest, progress Progress) error {
 	unlock, err := s.lockKey(ctx, "unpack-"+chainID(diffIDs))
 	if err != nil {
 		return err
@@ -189,7 +194,7 @@ func (s *Store) unpackBlob(ctx context.Context, desc ocispec.Descriptor, diffIDs
 		return err
 	}
 	defer blob.Close()
-	plain, err := decompress(blob)
+	plain, err := decompress(&counted{r: cancelled{ctx, blob}, total: desc.Size, tell: progress})
 	if err != nil {
 		return err
 	}

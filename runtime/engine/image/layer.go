@@ -23,7 +23,9 @@ import (
 	"berth/runtime/imagecache/catalogue"
 )
 
-// chainID names a stack of layers: OCI image-spec, config.md. Empty for no layers.
+// ChainID names a stack of layers, lowest first: OCI image-spec, config.md. Empty for no layers.
+func ChainID(diffIDs []digest.Digest) string { return chainID(diffIDs) }
+
 func chainID(diffIDs []digest.Digest) string { return identity.ChainID(diffIDs).String() }
 
 // haveLayer reports whether the snapshot of the highest of these layers is there, making it where the host has the layer.

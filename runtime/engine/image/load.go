@@ -25,6 +25,11 @@ func (p Progress) tell(m jsonstream.Message) {
 	}
 }
 
+// layer tells what happens to a layer. The empty Progress makes terminals draw it in the layer's own line.
+func (p Progress) layer(id, status string) {
+	p.tell(jsonstream.Message{ID: id, Status: status, Progress: &jsonstream.Progress{}})
+}
+
 // Load brings in what `docker save` wrote, or an archive of an OCI layout, compressed or not.
 func (s *Store) Load(ctx context.Context, r io.Reader, progress Progress) ([]Image, error) {
 	archive, err := s.spool(ctx, r)

@@ -147,11 +147,11 @@ func TestLoadRefuses(t *testing.T) {
 	_, err := s.Remove(t.Context(), img.ID, image.RemoveOptions{})
 	must(t, err)
 	cases := map[string][]byte{
-		"nothing":    nil,
-		"garbage":    bytes.Repeat([]byte("garbage"), 1000),
-		"no image":   tarOf(t, entry{name: "a", text: "x"}),
-		"cut short":  saved.Bytes()[:1500],
-		"no config":  tarOf(t, entry{name: "manifest.json", text: `[{"Config":"../../etc/passwd","Layers":[]}]`}),
+		"nothing":   nil,
+		"garbage":   bytes.Repeat([]byte("garbage"), 1000),
+		"no image":  tarOf(t, entry{name: "a", text: "x"}),
+		"cut short": saved.Bytes()[:1500],
+		"no config": tarOf(t, entry{name: "manifest.json", text: `[{"Config":"../../etc/passwd","Layers":[]}]`}),
 		"few layers": tarOf(t, entry{name: "manifest.json", text: `[{"Config":"c","Layers":["a","b"]}]`},
 			entry{name: "c", text: `{"os":"linux","rootfs":{"type":"layers","diff_ids":[]}}`}),
 		"bad digest": tarOf(t, entry{name: "manifest.json", text: `[{"Config":"c","Layers":["a"]}]`}, entry{name: "a", text: "x"},

@@ -24,6 +24,12 @@ func parseName(ref string) (reference.Named, error) {
 	return reference.TagNameOnly(n), nil
 }
 
+// NameOnly reports whether a reference has neither tag nor digest.
+func NameOnly(ref string) bool {
+	n, err := reference.ParseNormalizedNamed(ref)
+	return err == nil && reference.IsNameOnly(n)
+}
+
 // reason leaves out what the library repeats.
 func reason(err error) string {
 	return strings.TrimPrefix(err.Error(), "invalid reference format: ")

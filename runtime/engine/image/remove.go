@@ -46,7 +46,7 @@ func (s *Store) local(ctx context.Context, ref string) (Image, error) {
 	if err != nil || !img.Shared {
 		return img, err
 	}
-	return s.adopt(ctx, img.ID, nil)
+	return s.adopt(ctx, img.ID)
 }
 
 // RemoveOptions are those of `docker rmi`.
@@ -246,7 +246,7 @@ func (s *Store) Prune(ctx context.Context, o PruneOptions) ([]image.DeleteRespon
 		return nil, 0, err
 	}
 	done, err := s.prune(ctx, list, o)
-	if err := errors.Join(err, s.collectNow(ctx)); err != nil {
+	if err := errors.Join(err, s.dropPartials(scoped(ctx)), s.collectNow(ctx)); err != nil {
 		return done, 0, err
 	}
 	after, err := s.DiskUsage(ctx)

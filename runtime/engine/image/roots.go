@@ -33,7 +33,7 @@ func (s *Store) NewRoot(ctx context.Context, key, imageID string) error {
 		return err
 	}
 	if all[imageID] == nil {
-		if _, err := s.adopt(ctx, imageID, nil); err != nil {
+		if _, err := s.adopt(ctx, imageID); err != nil {
 			return err
 		}
 	}

@@ -2,7 +2,6 @@ package image
 
 import (
 	"archive/tar"
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -11,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/containerd/containerd/v2/core/content"
 	"github.com/containerd/containerd/v2/core/images"
 	"github.com/distribution/reference"
 	"github.com/moby/moby/api/types/events"
@@ -114,27 +112,27 @@ type savedManifest struct {
 }
 
 func (a *saver) image(ctx context.Context, img selected) error {
-	body, err := content.ReadBlob(ctx, a.content, img.Manifest)
+	body, m, err := a.portable(ctx, img.Image)
 	if err != nil {
 		return err
 	}
-	var m ocispec.Manifest
-	if err := json.Unmarshal(body, &m); err != nil {
-		return err
-	}
+	top := ocispec.Descriptor{MediaType: manifestKind(m), Digest: digest.FromBytes(body), Size: int64(len(body))}
 	saved := savedManifest{Config: blobPath(m.Config.Digest), RepoTags: img.tags, LayerSources: map[digest.Digest]ocispec.Descriptor{}}
 	for i, l := range m.Layers {
 		saved.Layers = append(saved.Layers, blobPath(l.Digest))
 		saved.LayerSources[img.Layers[i]] = l
 	}
-	for _, d := range append([]ocispec.Descriptor{img.Manifest, m.Config}, m.Layers...) {
+	if err := a.document(blobPath(top.Digest), body); err != nil {
+		return err
+	}
+	for _, d := range append([]ocispec.Descriptor{m.Config}, m.Layers...) {
 		if err := a.blob(ctx, d); err != nil {
 			return err
 		}
 	}
 	a.manifests = append(a.manifests, saved)
 	if len(img.tags) == 0 {
-		a.index = append(a.index, img.Manifest)
+		a.index = append(a.index, top)
 	}
 	for _, t := range img.tags {
 		full, err := parseTag(t, "")
@@ -143,7 +141,7 @@ func (a *saver) image(ctx context.Context, img selected) error {
 		}
 		at := strings.LastIndexByte(t, ':')
 		repo, tag := t[:at], t[at+1:]
-		d := img.Manifest
+		d := top
 		d.Annotations = map[string]string{images.AnnotationImageName: full, ocispec.AnnotationRefName: tag}
 		a.index = append(a.index, d)
 		if a.repositories[repo] == nil {
@@ -181,6 +179,14 @@ func (a *saver) header(name string, size int64) error {
 	})
 }
 
+func (a *saver) document(name string, b []byte) error {
+	if err := a.header(name, int64(len(b))); err != nil {
+		return err
+	}
+	_, err := a.tar.Write(b)
+	return err
+}
+
 func (a *saver) finish() error {
 	index := ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex, Manifests: a.index}
 	for _, doc := range []struct {
@@ -196,10 +202,7 @@ func (a *saver) finish() error {
 		if err != nil {
 			return err
 		}
-		if err := a.header(doc.name, int64(len(b))); err != nil {
-			return err
-		}
-		if _, err := io.Copy(a.tar, bytes.NewReader(b)); err != nil {
+		if err := a.document(doc.name, b); err != nil {
 			return err
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"slices"
 
@@ -98,51 +97,54 @@ func (s *Store) hostImage(host *catalogue.Index, id string) (_ Image, ok bool, e
 	return img, true, nil
 }
 
-// adopt makes an image of the host's catalogue one of this session, under these full names; where there are none, under all
-// that the host has for it. No layer is copied.
-func (s *Store) adopt(ctx context.Context, id string, names []string) (Image, error) {
+// adopt makes an image of the host's catalogue one of this session, under all names that the host has for it. No layer is
+// copied.
+func (s *Store) adopt(ctx context.Context, id string) (Image, error) {
 	ctx, release, err := s.hold(ctx)
 	if err != nil {
 		return Image{}, err
 	}
 	defer release()
-	host, err := s.host.Index()
+	p, err := s.adoption(ctx, id)
 	if err != nil {
 		return Image{}, err
+	}
+	return s.put(ctx, p)
+}
+
+// adoption makes the layers of an image of the host, and returns what is to be put.
+func (s *Store) adoption(ctx context.Context, id string) (p put, err error) {
+	host, err := s.host.Index()
+	if err != nil {
+		return p, err
 	}
 	rec, ok := host.Images[id]
 	if !ok {
-		return Image{}, notFound("No such image: %s", id)
+		return p, notFound("No such image: %s", id)
 	}
-	body, err := s.host.Blob(id)
-	if err != nil {
-		return Image{}, fmt.Errorf("use the host's image %s: %w", id, err)
+	if p.config, err = s.host.Blob(id); err != nil {
+		return p, fmt.Errorf("use the host's image %s: %w", id, err)
 	}
-	config, err := parseConfig(body)
+	config, err := parseConfig(p.config)
 	if err != nil {
-		return Image{}, err
+		return p, err
 	}
 	for i := range config.RootFS.DiffIDs {
 		have, err := s.haveLayer(ctx, config.RootFS.DiffIDs[:i+1])
 		if err != nil {
-			return Image{}, err
+			return p, err
 		}
 		if !have {
-			return Image{}, fmt.Errorf("use the host's image %s: its layer %s has gone", id, config.RootFS.DiffIDs[i])
+			return p, fmt.Errorf("use the host's image %s: its layer %s has gone", id, config.RootFS.DiffIDs[i])
 		}
 	}
-	if names == nil {
-		for name := range maps.Keys(host.Names) {
-			if host.Names[name] == id && !s.isHidden(name) {
-				names = append(names, name)
-			}
+	for name, of := range host.Names {
+		if of == id && !s.isHidden(name) {
+			p.names = append(p.names, name)
 		}
 	}
-	manifest, kind, err := s.hostManifest(host, rec, body)
-	if err != nil {
-		return Image{}, err
-	}
-	return s.put(ctx, put{config: body, manifest: manifest, kind: kind, names: names})
+	p.manifest, p.kind, err = s.hostManifest(host, rec, p.config)
+	return p, err
 }
 
 // hostManifest is the manifest that the host has, or one made of what it knows of the layers.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"sync"
@@ -33,11 +34,12 @@ const (
 
 // Options say where a Store is and what it works with. All but Dir may be left out.
 type Options struct {
-	Dir          string           // on the session's disk
-	SharedLayers string           // the trees of the host's layers, read-only
-	Catalogue    string           // directory of package catalogue
-	Mirrors      []string         // registries, HOST[:PORT] or URL, that are asked before Docker Hub
-	Events       *enginevents.Bus // told of what happens to images
+	Dir          string            // on the session's disk
+	SharedLayers string            // the trees of the host's layers, read-only
+	Catalogue    string            // directory of package catalogue
+	Mirrors      []string          // registries, HOST[:PORT] or URL, that are asked before Docker Hub
+	Transport    http.RoundTripper // to registries; nil: one of its own
+	Events       *enginevents.Bus  // told of what happens to images
 	Log          *slog.Logger
 	InUse        func(id string) []User // the containers that were made of an image, in any state
 }
@@ -65,6 +67,9 @@ type Store struct {
 	collect   chan struct{}
 	collector sync.WaitGroup
 
+	http      *http.Transport
+	downloads chan struct{} // as many as may run at a time
+
 	// change is held while records and names change, so that an image is not collected between being found and named.
 	change sync.Mutex
 
@@ -87,7 +92,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	s := &Store{
 		Options: o, host: catalogue.NewReader(o.Catalogue), collect: make(chan struct{}, 1),
-		configs: map[string]Config{}, hidden: map[string]bool{}, locks: map[string]*keyLock{},
+		http: newTransport(), downloads: make(chan struct{}, parallelDownloads), configs: map[string]Config{}, hidden: map[string]bool{}, locks: map[string]*keyLock{},
 	}
 	if err := s.openStores(ctx); err != nil {
 		return nil, fmt.Errorf("open the image store: %w", err)
@@ -132,6 +137,7 @@ const collectPause = 100 * time.Millisecond
 func (s *Store) Close() error {
 	s.stop()
 	s.collector.Wait()
+	s.http.CloseIdleConnections()
 	return errors.Join(s.meta.Close(), s.backend.Close())
 }
 
@@ -149,11 +155,21 @@ func (s *Store) hold(ctx context.Context) (_ context.Context, release func(), er
 		return nil, nil, err
 	}
 	undo := context.WithoutCancel(ctx)
-	return leases.WithLease(ctx, l.ID), func() {
+	return leases.WithLease(context.WithValue(ctx, unheldKey{}, ctx), l.ID), func() {
 		if err := s.leases.Delete(undo, l); err != nil {
 			s.Log.Error("end a hold on images", "error", err)
 		}
 	}, nil
+}
+
+type unheldKey struct{}
+
+// unheld is the context that hold was called with: what is begun with it is not dropped when the hold ends.
+func unheld(ctx context.Context) context.Context {
+	if c, ok := ctx.Value(unheldKey{}).(context.Context); ok {
+		return c
+	}
+	return ctx
 }
 
 // keepCollecting frees what nothing refers to, when asked.
