@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"slices"
 	"strconv"
@@ -123,6 +124,11 @@ func (m *Manager) enroll(mb *member) error {
 		}
 		return strings.Compare(a.Name, b.Name)
 	})
+	for _, link := range j.Links {
+		if ref, alias := cutLink(link); m.byName(network.NetworkBridge).containerOf(ref) == nil {
+			return invalid("Cannot link to a non running container: /%s AS /%s/%s", ref, j.Name, alias)
+		}
+	}
 	for _, s := range segments {
 		e, err := s.newEndpoint(mb, settings[s])
 		if err != nil {
@@ -202,8 +208,8 @@ func (m *Manager) setRoute(mb *member, in *netlink.Handle) error {
 	gateway := mb.gateway()
 	m.mu.Unlock()
 	if gateway == nil {
-		err := in.RouteDel(&netlink.Route{Dst: nil, Scope: netlink.SCOPE_UNIVERSE, Table: unix.RT_TABLE_MAIN, Family: unix.AF_INET})
-		if err != nil && !errors.Is(err, unix.ESRCH) && !errors.Is(err, unix.EINVAL) {
+		err := in.RouteDel(&netlink.Route{Dst: &net.IPNet{IP: net.IPv4zero, Mask: net.CIDRMask(0, 32)}})
+		if err != nil && !errors.Is(err, unix.ESRCH) {
 			return fmt.Errorf("remove the default route: %w", err)
 		}
 		return nil

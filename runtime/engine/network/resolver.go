@@ -203,10 +203,7 @@ func (r *resolver) lookUp(name string) []netip.Addr {
 // addressesOf finds a name as the container of an endpoint knows it: links are names of its own. Manager.mu is held.
 func (s *segment) addressesOf(mine *endpoint, name string) []netip.Addr {
 	for _, link := range mine.asked.Links {
-		ref, alias, _ := strings.Cut(link, ":")
-		if alias == "" {
-			alias = ref
-		}
+		ref, alias := cutLink(link)
 		if strings.EqualFold(alias, name) {
 			if e := s.containerOf(ref); e != nil {
 				return []netip.Addr{e.address}
