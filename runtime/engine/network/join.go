@@ -161,6 +161,9 @@ func (m *Manager) setUp(mb *member) error {
 	defer host.Close()
 	err = newSpace(mb.path, func() error {
 		return m.furnish(mb, func(in *netlink.Handle, space netlink.NsFd) error {
+			if err := m.openPorts(); err != nil {
+				return err
+			}
 			if err := upLoopback(in); err != nil {
 				return err
 			}
@@ -252,6 +255,7 @@ func (m *Manager) publishAll(mb *member, list []wish, gateway *endpoint) error {
 		mb.bindings = append(mb.bindings, b)
 		routes = append(routes, b.routes...)
 	}
+	m.notePublished(mb)
 	if len(routes) == 0 {
 		return nil
 	}
@@ -262,6 +266,7 @@ func (m *Manager) publishAll(mb *member, list []wish, gateway *endpoint) error {
 	if err != nil {
 		return errors.Join(err, m.withdraw(mb))
 	}
+	m.forgetFlows(routes)
 	return nil
 }
 
@@ -277,12 +282,26 @@ func (m *Manager) withdraw(mb *member) error {
 		if fw, err = m.prepare(); err == nil {
 			err = fw.removeRoutes(routes)
 		}
+		m.forgetFlows(routes)
 	}
 	for _, b := range mb.bindings {
 		m.unbind(b)
 	}
 	mb.bindings = nil
+	m.notePublished(mb)
 	return err
+}
+
+// openPorts lets programs without privileges use low ports and ping, as in Docker's containers. It acts on the network
+// namespace of the thread that it runs on.
+func (m *Manager) openPorts() error {
+	if err := sysctl("net/ipv4/ip_unprivileged_port_start", "0"); err != nil {
+		return err
+	}
+	if err := sysctl("net/ipv4/ping_group_range", "0 65535"); err != nil { // the groups that a sandbox has
+		m.log.Debug("ping for all", "error", err)
+	}
+	return nil
 }
 
 func upLoopback(in *netlink.Handle) error {

@@ -173,9 +173,16 @@ func startSpace(t testing.TB, begin func() error) *space {
 	t.Helper()
 	s := &space{do: make(chan func())}
 	ready, gone := make(chan error, 1), make(chan struct{})
-	go func() {
+	var start func()
+	start = func() {
+		goruntime.LockOSThread()
+		if unix.Gettid() == unix.Getpid() { // the process's first thread must stay as it is
+			go start()
+			<-gone
+			goruntime.UnlockOSThread()
+			return
+		}
 		defer close(gone)
-		goruntime.LockOSThread() // never unlocked
 		err := begin()
 		if err == nil {
 			s.file, err = os.Open("/proc/thread-self/ns/net")
@@ -184,7 +191,8 @@ func startSpace(t testing.TB, begin func() error) *space {
 		for f := range s.do {
 			f()
 		}
-	}()
+	}
+	go start()
 	t.Cleanup(func() {
 		close(s.do)
 		<-gone

@@ -109,6 +109,7 @@ func TestNames(t *testing.T) {
 			}
 		}
 	}
+	s.serve(t, ":53", "a name server of its own")
 	must(t, l.Rename(t.Context(), identity("db"), "database-1"))
 	for name, want := range map[string]string{"db": "NXDOMAIN", "database-1": "NOERROR 172.18.0.3", "postgres": "NOERROR 172.18.0.3"} {
 		if got := s.lookUp(t, "udp", name, dns.TypeA); got != want {
