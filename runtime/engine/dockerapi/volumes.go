@@ -2,7 +2,6 @@ package dockerapi
 
 import (
 	"net/http"
-	"strconv"
 
 	"github.com/containerd/errdefs"
 	volumetypes "github.com/moby/moby/api/types/volume"
@@ -61,7 +60,7 @@ func (v Volumes) inspect(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (v Volumes) remove(w http.ResponseWriter, r *http.Request) error {
-	if err := v.Store.Remove(Var(r, "name"), isTrue(r.FormValue("force"))); err != nil {
+	if err := v.Store.Remove(Var(r, "name"), Flag(r, "force")); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -87,10 +86,4 @@ func (v Volumes) prune(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return JSON(w, http.StatusOK, report)
-}
-
-// isTrue reads a flag of a query as Docker does (moby's httputils.BoolValue).
-func isTrue(s string) bool {
-	b, err := strconv.ParseBool(s)
-	return b || err != nil && s != "" && s != "none" && s != "no"
 }

@@ -64,3 +64,14 @@ func publish(container, host string) func(*network.Join) {
 		j.Ports = networktypes.PortMap{networktypes.MustParsePort(container): {{HostPort: host}}}
 	}
 }
+
+func BenchmarkJoinNamed(b *testing.B) {
+	l := newLab(b)
+	l.create(b, "app")
+	for b.Loop() {
+		l.join(b, "comes", in("app", nil))
+		b.StopTimer()
+		l.leave(b, "comes")
+		b.StartTimer()
+	}
+}

@@ -93,21 +93,28 @@ func (m *Manager) hostGateway(mb *member) string {
 
 // linkHost writes a legacy link of the default bridge: CONTAINER:ALIAS.
 func (m *Manager) linkHost(b *strings.Builder, link string) {
-	ref, alias, ok := strings.Cut(link, ":")
-	if !ok {
-		alias = ref
-	}
+	ref, alias := cutLink(link)
 	e := m.byName(network.NetworkBridge).containerOf(ref)
 	if e == nil {
 		return
 	}
-	names := []string{alias[strings.LastIndexByte(alias, '/')+1:]}
+	names := []string{alias}
 	for _, n := range []string{short(e.member.join.ContainerID), e.member.join.Name} {
 		if !contains(names, n) {
 			names = append(names, n)
 		}
 	}
 	fmt.Fprintf(b, "%s\t%s\n", e.address, strings.Join(names, " "))
+}
+
+// cutLink reads CONTAINER:ALIAS, also as the API shows it: /db:/web/database.
+func cutLink(link string) (ref, alias string) {
+	ref, alias, _ = strings.Cut(link, ":")
+	ref = strings.TrimPrefix(ref, "/")
+	if alias == "" {
+		alias = ref
+	}
+	return ref, alias[strings.LastIndexByte(alias, '/')+1:]
 }
 
 // containerOf finds a container in a network by name or ID. Manager.mu is held.

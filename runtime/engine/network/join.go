@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"slices"
 	"strconv"
@@ -123,6 +124,11 @@ func (m *Manager) enroll(mb *member) error {
 		}
 		return strings.Compare(a.Name, b.Name)
 	})
+	for _, link := range j.Links {
+		if ref, alias := cutLink(link); m.byName(network.NetworkBridge).containerOf(ref) == nil {
+			return invalid("Cannot link to a non running container: /%s AS /%s/%s", ref, j.Name, alias)
+		}
+	}
 	for _, s := range segments {
 		e, err := s.newEndpoint(mb, settings[s])
 		if err != nil {
@@ -155,6 +161,9 @@ func (m *Manager) setUp(mb *member) error {
 	defer host.Close()
 	err = newSpace(mb.path, func() error {
 		return m.furnish(mb, func(in *netlink.Handle, space netlink.NsFd) error {
+			if err := m.openPorts(); err != nil {
+				return err
+			}
 			if err := upLoopback(in); err != nil {
 				return err
 			}
@@ -202,8 +211,8 @@ func (m *Manager) setRoute(mb *member, in *netlink.Handle) error {
 	gateway := mb.gateway()
 	m.mu.Unlock()
 	if gateway == nil {
-		err := in.RouteDel(&netlink.Route{Dst: nil, Scope: netlink.SCOPE_UNIVERSE, Table: unix.RT_TABLE_MAIN, Family: unix.AF_INET})
-		if err != nil && !errors.Is(err, unix.ESRCH) && !errors.Is(err, unix.EINVAL) {
+		err := in.RouteDel(&netlink.Route{Dst: &net.IPNet{IP: net.IPv4zero, Mask: net.CIDRMask(0, 32)}})
+		if err != nil && !errors.Is(err, unix.ESRCH) {
 			return fmt.Errorf("remove the default route: %w", err)
 		}
 		return nil
@@ -246,6 +255,7 @@ func (m *Manager) publishAll(mb *member, list []wish, gateway *endpoint) error {
 		mb.bindings = append(mb.bindings, b)
 		routes = append(routes, b.routes...)
 	}
+	m.notePublished(mb)
 	if len(routes) == 0 {
 		return nil
 	}
@@ -256,6 +266,7 @@ func (m *Manager) publishAll(mb *member, list []wish, gateway *endpoint) error {
 	if err != nil {
 		return errors.Join(err, m.withdraw(mb))
 	}
+	m.forgetFlows(routes)
 	return nil
 }
 
@@ -271,12 +282,26 @@ func (m *Manager) withdraw(mb *member) error {
 		if fw, err = m.prepare(); err == nil {
 			err = fw.removeRoutes(routes)
 		}
+		m.forgetFlows(routes)
 	}
 	for _, b := range mb.bindings {
 		m.unbind(b)
 	}
 	mb.bindings = nil
+	m.notePublished(mb)
 	return err
+}
+
+// openPorts lets programs without privileges use low ports and ping, as in Docker's containers. It acts on the network
+// namespace of the thread that it runs on.
+func (m *Manager) openPorts() error {
+	if err := sysctl("net/ipv4/ip_unprivileged_port_start", "0"); err != nil {
+		return err
+	}
+	if err := sysctl("net/ipv4/ping_group_range", "0 65535"); err != nil { // the groups that a sandbox has
+		m.log.Debug("ping for all", "error", err)
+	}
+	return nil
 }
 
 func upLoopback(in *netlink.Handle) error {

@@ -99,6 +99,12 @@ func newLab(t testing.TB) *lab {
 		must(t, netlink.LinkSetUp(peer))
 	})
 	must(t, netlink.RouteReplace(&netlink.Route{LinkIndex: pair.Index, Gw: net.ParseIP(world)}))
+	eventually(t, func() string { // no packet is lost to a link that is still coming up
+		if got := askFromHere(world + ":1"); got != "connection refused" {
+			return "the world: " + got
+		}
+		return ""
+	})
 	dir := t.TempDir()
 	l.o = network.Options{
 		Dir: filepath.Join(dir, "disk"), RunDir: filepath.Join(dir, "run"), Events: l.events, DNS: []netip.Addr{netip.MustParseAddr("127.53.0.1")},
@@ -123,7 +129,7 @@ func (l *lab) open(t testing.TB) {
 // join lets a container join, with an ID that is made of its name.
 func (l *lab) join(t testing.TB, name string, change ...func(*network.Join)) network.Joined {
 	t.Helper()
-	j := network.Join{ContainerID: id(name), Name: name, Hostname: name}
+	j := network.Join{ContainerID: identity(name), Name: name, Hostname: name}
 	for _, c := range change {
 		c(&j)
 	}
@@ -134,10 +140,10 @@ func (l *lab) join(t testing.TB, name string, change ...func(*network.Join)) net
 
 func (l *lab) leave(t testing.TB, name string) {
 	t.Helper()
-	must(t, l.Leave(t.Context(), id(name)))
+	must(t, l.Leave(t.Context(), identity(name)))
 }
 
-func id(name string) string { return fmt.Sprintf("%x", name+strings.Repeat("-", 32))[:64] }
+func identity(name string) string { return fmt.Sprintf("%x", name+strings.Repeat("-", 32))[:64] }
 
 // space is a network namespace, and a thread in it that runs what the test wants to do there.
 type space struct {
@@ -167,9 +173,16 @@ func startSpace(t testing.TB, begin func() error) *space {
 	t.Helper()
 	s := &space{do: make(chan func())}
 	ready, gone := make(chan error, 1), make(chan struct{})
-	go func() {
+	var start func()
+	start = func() {
+		goruntime.LockOSThread()
+		if unix.Gettid() == unix.Getpid() { // the process's first thread must stay as it is
+			go start()
+			<-gone
+			goruntime.UnlockOSThread()
+			return
+		}
 		defer close(gone)
-		goruntime.LockOSThread() // never unlocked
 		err := begin()
 		if err == nil {
 			s.file, err = os.Open("/proc/thread-self/ns/net")
@@ -178,7 +191,8 @@ func startSpace(t testing.TB, begin func() error) *space {
 		for f := range s.do {
 			f()
 		}
-	}()
+	}
+	go start()
 	t.Cleanup(func() {
 		close(s.do)
 		<-gone

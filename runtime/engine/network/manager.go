@@ -34,9 +34,10 @@ type Manager struct {
 	o   Options
 	log *slog.Logger
 
-	host  sync.Mutex // held while forwarding and the firewall are being made
-	fw    *firewall  // nil before the first bridge; guarded by host
-	ports ports
+	host     sync.Mutex // held while forwarding and the firewall are being made
+	fw       *firewall  // nil before the first bridge; guarded by host
+	ports    ports
+	programs programs
 
 	ctx     context.Context // of resolvers and proxies
 	cancel  context.CancelFunc

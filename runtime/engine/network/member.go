@@ -57,7 +57,8 @@ type member struct {
 	bindings []*binding // guarded by busy
 	resolver *resolver  // guarded by busy
 
-	endpoints []*endpoint // in the order of joining; guarded by Manager.mu, changed under busy as well
+	published []publishedPort // guarded by Manager.mu
+	endpoints []*endpoint     // in the order of joining; guarded by Manager.mu, changed under busy as well
 }
 
 // spaceOf is where a container's namespace is mounted.

@@ -13,8 +13,15 @@ import (
 func onThread(f func() error) error {
 	result := make(chan error, 1)
 	go func() {
-		goruntime.LockOSThread() // never unlocked
-		result <- f()
+		goruntime.LockOSThread()
+		if unix.Gettid() != unix.Getpid() {
+			result <- f()
+			return // still locked: the thread ends
+		}
+		// The process's first thread does not end, and its namespaces are what others take for the process's (/proc/PID/ns,
+		// /proc/net). While it waits here, another runs f.
+		result <- onThread(f)
+		goruntime.UnlockOSThread()
 	}()
 	return <-result
 }

@@ -2,6 +2,7 @@ package network
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -60,16 +61,8 @@ func (m *Manager) setResolver(mb *member) error {
 func (m *Manager) newResolver(mb *member) (*resolver, error) {
 	r := &resolver{m: m, mb: mb, log: m.log.With("container", mb.join.ContainerID), slots: make(chan struct{}, maxQuestions)}
 	r.ctx, r.cancel = context.WithCancel(m.ctx)
-	const at = resolverAddress + ":53"
-	var lc net.ListenConfig
-	udp, err := lc.ListenPacket(r.ctx, "udp4", at)
+	udp, tcp, err := listenDNS(r.ctx)
 	if err != nil {
-		r.cancel()
-		return nil, err
-	}
-	tcp, err := lc.Listen(r.ctx, "tcp4", at)
-	if err != nil {
-		_ = udp.Close()
 		r.cancel()
 		return nil, err
 	}
@@ -91,6 +84,32 @@ func (m *Manager) newResolver(mb *member) (*resolver, error) {
 		<-started // a server that has not started cannot be shut down
 	}
 	return r, nil
+}
+
+// listenDNS opens the resolver's sockets. They are not on port 53, but what goes there comes to them: a container that is a
+// name server itself wants port 53 of all its addresses.
+func listenDNS(ctx context.Context) (net.PacketConn, net.Listener, error) {
+	var lc net.ListenConfig
+	udp, err := lc.ListenPacket(ctx, "udp4", resolverAddress+":0")
+	if err != nil {
+		return nil, nil, err
+	}
+	tcp, err := lc.Listen(ctx, "tcp4", resolverAddress+":0")
+	if err != nil {
+		return nil, nil, errors.Join(err, udp.Close())
+	}
+	if err := redirectDNS(portOf(udp.LocalAddr()), portOf(tcp.Addr())); err != nil {
+		return nil, nil, errors.Join(err, udp.Close(), tcp.Close())
+	}
+	return udp, tcp, nil
+}
+
+func portOf(a net.Addr) uint16 {
+	p, err := netip.ParseAddrPort(a.String())
+	if err != nil {
+		return 0 // sockets of IPv4 have ports
+	}
+	return p.Port()
 }
 
 // close ends the resolver, where there is one, and waits for its goroutines.
@@ -203,10 +222,7 @@ func (r *resolver) lookUp(name string) []netip.Addr {
 // addressesOf finds a name as the container of an endpoint knows it: links are names of its own. Manager.mu is held.
 func (s *segment) addressesOf(mine *endpoint, name string) []netip.Addr {
 	for _, link := range mine.asked.Links {
-		ref, alias, _ := strings.Cut(link, ":")
-		if alias == "" {
-			alias = ref
-		}
+		ref, alias := cutLink(link)
 		if strings.EqualFold(alias, name) {
 			if e := s.containerOf(ref); e != nil {
 				return []netip.Addr{e.address}

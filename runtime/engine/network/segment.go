@@ -3,7 +3,6 @@ package network
 import (
 	"maps"
 	"net/netip"
-	"slices"
 	"sync"
 	"time"
 
@@ -114,14 +113,4 @@ func cloned(m map[string]string) map[string]string {
 		return map[string]string{}
 	}
 	return maps.Clone(m)
-}
-
-// names lists the endpoints' containers by name. Manager.mu is held.
-func (s *segment) names() []string {
-	var names []string
-	for _, e := range s.endpoints {
-		names = append(names, e.member.join.Name+":"+e.id[:12])
-	}
-	slices.Sort(names)
-	return names
 }

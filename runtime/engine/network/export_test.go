@@ -1,0 +1,4 @@
+package network
+
+// ParseSocket is for tests.
+var ParseSocket = parseSocket
