@@ -37,7 +37,7 @@ type ExtractOptions struct {
 // Owner is a user and a group, as numbers.
 type Owner struct{ UID, GID int }
 
-// Extract unpacks a tar stream into a directory, as `docker cp` does: names are resolved against the container's root, so
+// Extract unpacks a tar stream, which may be compressed, into a directory, as `docker cp` does: names are resolved against the container's root, so
 // that links of the container lead where its processes would get, and nothing leads out. Devices are left out: a sandbox
 // cannot make any. What was unpacked before an error stays.
 func (t *Tree) Extract(name string, r io.Reader, o ExtractOptions) error {
@@ -47,7 +47,12 @@ func (t *Tree) Extract(name string, r io.Reader, o ExtractOptions) error {
 	}
 	x := &extractor{tree: t, dest: dest, options: o}
 	defer x.close()
-	tr := tar.NewReader(r)
+	plain, done, err := decompress(r)
+	if err != nil {
+		return err
+	}
+	defer done()
+	tr := tar.NewReader(plain)
 	for {
 		h, err := tr.Next()
 		if errors.Is(err, io.EOF) {

@@ -13,7 +13,8 @@ var ErrGone = errors.New("the client has gone")
 // AttachOptions say what a client gives and takes.
 type AttachOptions struct {
 	// Stdin is the client's input; nil: none. A process whose hub has no input leaves it unread. Its end ends the
-	// process's input where StdinOnce is set, and else the attach, as with Docker.
+	// process's input where StdinOnce is set and there is no terminal. The output goes on in any case: Docker cuts it off
+	// where the input is not ended.
 	Stdin io.Reader
 	// StdinDone, if not nil, is called when Stdin is not read any more, or will not be.
 	StdinDone func()
@@ -108,8 +109,6 @@ func (h *Hub) serveInput(ctx context.Context, v *viewer, a AttachOptions) bool {
 		v.leave(ErrDetached)
 	case h.once && !h.tty:
 		h.endInput()
-	default:
-		v.end(nil)
 	}
 	return detached
 }

@@ -27,21 +27,24 @@ func TestHalfCloseEndsTheInputOnly(t *testing.T) {
 	}
 }
 
-// TestInputStaysOpenWithoutStdinOnce checks that the end of one client's input ends its attach, and that the next client can
-// go on typing: Docker's `run -d -i`.
+// TestInputStaysOpenWithoutStdinOnce checks that the end of one client's input is not the process's, and that the next client
+// can go on typing: Docker's `run -d -i`. Both see all output.
 func TestInputStaysOpenWithoutStdinOnce(t *testing.T) {
 	h := stdio.NewHub(stdio.HubOptions{OpenStdin: true})
 	p := start(t, h, nil, "sh", "-c", "read a; read b; echo $a $b")
-	first := attach(t.Context(), t, h, stdio.AttachOptions{Stdin: strings.NewReader("one\n"), Stdout: io.Discard})
-	if err := first.wait(t); err != nil {
-		t.Error(err)
-	}
-	var out buffer
+	var outs [2]buffer
+	ended := make(chan struct{})
+	first := attach(t.Context(), t, h, stdio.AttachOptions{
+		Stdin: strings.NewReader("one\n"), Stdout: &outs[0], StdinDone: func() { close(ended) },
+	})
+	soon(t, "the end of the first input", ended)
 	in, typed := io.Pipe()
-	second := attach(t.Context(), t, h, stdio.AttachOptions{Stdin: in, Stdout: &out, Interrupt: func() { _ = typed.Close() }})
+	second := attach(t.Context(), t, h, stdio.AttachOptions{Stdin: in, Stdout: &outs[1], Interrupt: func() { _ = typed.Close() }})
 	fmt.Fprintln(typed, "two")
-	if err := second.wait(t); err != nil || out.String() != "one two\n" {
-		t.Errorf("%q, %v", &out, err)
+	for i, a := range []*attachment{first, second} {
+		if err := a.wait(t); err != nil || outs[i].String() != "one two\n" {
+			t.Errorf("client %d: %q, %v", i, &outs[i], err)
+		}
 	}
 	soon(t, "the end", p.ended)
 }
@@ -114,6 +117,7 @@ func TestDetachKeysLeaveATerminal(t *testing.T) {
 	}{
 		"default":             {"", "abc\x10\x11lost", true, "abc"},
 		"half":                {"", "abc\x10d", false, "abc\x10d"},
+		"half, at the end":    {"", "abc\x10", false, "abc\x10"},
 		"half, twice":         {"", "a\x10\x10\x11", true, "a\x10"},
 		"own":                 {"ctrl-a,x", "12\x10\x11\x01x", true, "12\x10\x11"},
 		"one":                 {"ctrl-@", "12\x00", true, "12"},
@@ -135,11 +139,9 @@ func TestDetachKeysLeaveATerminal(t *testing.T) {
 				a := attach(t.Context(), t, h, stdio.AttachOptions{
 					Stdin: pieces{strings.NewReader(tc.typed), size}, Stdout: io.Discard, DetachKeys: keys,
 				})
-				var want error
 				if tc.detached {
-					want = stdio.ErrDetached
+					wantIs(t, a.wait(t), stdio.ErrDetached)
 				}
-				wantIs(t, a.wait(t), want)
 				got := make([]byte, len(tc.want))
 				if _, err := io.ReadFull(theirs.stdin, got); err != nil || string(got) != tc.want {
 					t.Errorf("in pieces of %d the process gets %q, %v", size, got, err)
@@ -147,6 +149,9 @@ func TestDetachKeysLeaveATerminal(t *testing.T) {
 				theirs.stdout.Close()
 				theirs.stderr.Close()
 				h.Drain(t.Context())
+				if err := a.wait(t); err != nil && !tc.detached {
+					t.Error(err)
+				}
 				if got, err := io.ReadAll(theirs.stdin); err != nil || len(got) > 0 {
 					t.Errorf("in pieces of %d the process gets also %q, %v", size, got, err)
 				}

@@ -40,6 +40,9 @@ func (h *Hub) feed(ctx context.Context, from io.Reader, keys []byte) (detached b
 		if h.tty {
 			p, detached = detach.filter(p)
 		}
+		if err != nil && !detached {
+			p = append(p, detach.rest()...)
+		}
 		if len(p) > 0 && !h.send(ctx, p) {
 			return false
 		}

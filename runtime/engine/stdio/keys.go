@@ -67,3 +67,6 @@ func (d *detacher) filter(p []byte) (pass []byte, detached bool) {
 	}
 	return pass, false
 }
+
+// rest is what is held back, when nothing follows.
+func (d *detacher) rest() []byte { return d.keys[:d.held] }

@@ -31,7 +31,7 @@ func TestLogIsDockersFormat(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{
-		`{"log":"tab\t\"quote\" \u003c\u0026\u003e \u0001\r\n","stream":"stdout","attrs":{"tier":"a b"},"time":"`,
+		`{"log":"tab\u0009\"quote\" \u003c\u0026\u003e \u0001\r\n","stream":"stdout","attrs":{"tier":"a b"},"time":"`,
 		`{"log":"\n","stream":"stderr","attrs":{"tier":"a b"},"time":"`,
 		`{"log":"` + long + `","stream":"stderr","attrs":{"tier":"a b"},"time":"`,
 		`{"log":"12\n","stream":"stderr","attrs":{"tier":"a b"},"time":"`,

@@ -110,8 +110,6 @@ func appendControl(b []byte, c byte) []byte {
 		return append(b, `\n`...)
 	case '\r':
 		return append(b, `\r`...)
-	case '\t':
-		return append(b, `\t`...)
 	}
 	const hex = "0123456789abcdef"
 	return append(b, '\\', 'u', '0', '0', hex[c>>4], hex[c&0xf])
