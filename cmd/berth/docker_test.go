@@ -22,6 +22,9 @@ exit 7
 func TestDocker(t *testing.T) {
 	s := newServer(t)
 	id := string(s.addReady())
+	if _, err := build(); err != nil { // before HOME changes: the compiler's cache is there
+		t.Fatal(err)
+	}
 	dir, home := t.TempDir(), t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "docker"), []byte(dockerScript), 0o700); err != nil {
 		t.Fatal(err)
