@@ -16,6 +16,9 @@ import (
 // portProtocol is what the sandbox API upgrades to for the bytes of one TCP connection: ARCHITECTURE.md.
 const portProtocol = "berth-port"
 
+// PortsRoute is asked every two seconds by every page that is seen.
+const PortsRoute = "/api/v1/sessions/:id/ports"
+
 const (
 	portTimeout = 10 * time.Second // for a sandbox to say whether somebody listens
 	maxRefusal  = 16 << 10         // bytes read of its refusal
