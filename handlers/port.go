@@ -71,8 +71,12 @@ func refusedPort(res *http.Response, port uint16) error {
 	if err == nil {
 		err = json.Unmarshal(b, &p)
 	}
-	if res.StatusCode == http.StatusBadGateway && err == nil {
+	switch {
+	case err != nil:
+	case res.StatusCode == http.StatusBadGateway:
 		return &HTTPError{Status: http.StatusBadGateway, Code: "port", Message: p.Detail, Retry: retryPort}
+	case res.StatusCode == http.StatusServiceUnavailable:
+		return &HTTPError{Status: http.StatusServiceUnavailable, Code: "busy", Message: p.Detail, Retry: retryPort}
 	}
 	return &HTTPError{
 		Status: http.StatusBadGateway, Code: "no-ports", Err: err,

@@ -16,6 +16,9 @@ import (
 // PortProtocol is what a client upgrades to: after the 101, the bytes of one TCP connection to the port.
 const PortProtocol = "berth-port"
 
+// maxTunnels bounds the connections to ports at a time: whoever has the link may open some, in the engine's memory.
+const maxTunnels = 256
+
 // portTimeout bounds a connection to a program of the sandbox itself: it is a few microseconds away.
 const portTimeout = 5 * time.Second
 
@@ -60,6 +63,11 @@ func (s *Server) openPort(w http.ResponseWriter, r *http.Request) {
 	if !httpguts.HeaderValuesContainsToken(r.Header["Upgrade"], PortProtocol) {
 		w.Header().Set("Upgrade", PortProtocol)
 		problem(w, http.StatusUpgradeRequired, "A port is reached by a request with the headers Connection: Upgrade and Upgrade: "+PortProtocol+".")
+		return
+	}
+	defer s.tunnels.Add(-1)
+	if s.tunnels.Add(1) > maxTunnels {
+		problem(w, http.StatusServiceUnavailable, fmt.Sprintf("The ports of this session have %d connections, and may have no more at a time.", maxTunnels))
 		return
 	}
 	there, err := s.dialPort(r.Context(), uint16(port))
