@@ -38,6 +38,17 @@ func TestPortsComeAndGo(t *testing.T) {
 	run(t, ctx, "another, in order", until(chips+` === "80 ↗,8080 ↗"`))
 	s.Sandbox(id).Listen(80, nil)
 	run(t, ctx, "it goes", until(chips+` === "8080 ↗"`))
+	for port := range 11 {
+		s.Sandbox(id).Listen(uint16(3000+port), http.NotFoundHandler())
+	}
+	for name, phone := range map[string]step{"phone": look(false, 360, 640), "wide": look(false, 1280, 800)} {
+		run(t, ctx, "many, "+name, phone, until(`document.querySelector("#ports .more").textContent === "and 4 more"`), fits())
+		picture(t, ctx, "ports-"+name)
+	}
+	for port := range 11 {
+		s.Sandbox(id).Listen(uint16(3000+port), nil)
+	}
+	run(t, ctx, "they go", until(chips+` === "8080 ↗"`))
 	for _, f := range faults() {
 		t.Error(f)
 	}

@@ -24,7 +24,7 @@ const portTimeout = 5 * time.Second
 
 // Listener is a TCP port on which a program of the sandbox listens.
 type Listener struct {
-	Port      int          `json:"port"`
+	Port      uint16       `json:"port"`
 	Process   string       `json:"process,omitempty"` // the program's name; "": not known
 	Addresses []netip.Addr `json:"-"`                 // that it listens on; unspecified: all
 }
@@ -96,7 +96,7 @@ func (s *Server) dialPort(ctx context.Context, port uint16) (net.Conn, error) {
 	}
 	err = errNothingListens
 	for _, l := range found {
-		if l.Port != int(port) {
+		if l.Port != port {
 			continue
 		}
 		for _, a := range l.Addresses {

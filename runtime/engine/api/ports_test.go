@@ -80,7 +80,7 @@ func TestPort(t *testing.T) {
 	for _, address := range []string{"127.0.0.1:0", "[::1]:0", "127.0.0.2:0"} {
 		t.Run(address, func(t *testing.T) {
 			at, got := program(t, address)
-			known := &listeners{all: []api.Listener{{Port: 1}, {Port: int(at.Port()), Addresses: []netip.Addr{at.Addr()}}}}
+			known := &listeners{all: []api.Listener{{Port: 1}, {Port: at.Port(), Addresses: []netip.Addr{at.Addr()}}}}
 			if at.Addr() == netip.IPv6Loopback() {
 				known.all[1].Addresses[0] = netip.IPv6Unspecified()
 			}
