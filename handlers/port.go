@@ -16,6 +16,9 @@ import (
 // portProtocol is what the sandbox API upgrades to for the bytes of one TCP connection: ARCHITECTURE.md.
 const portProtocol = "berth-port"
 
+// PortsRoute is asked every two seconds by every page that is seen.
+const PortsRoute = "/api/v1/sessions/:id/ports"
+
 const (
 	portTimeout = 10 * time.Second // for a sandbox to say whether somebody listens
 	maxRefusal  = 16 << 10         // bytes read of its refusal
@@ -68,8 +71,12 @@ func refusedPort(res *http.Response, port uint16) error {
 	if err == nil {
 		err = json.Unmarshal(b, &p)
 	}
-	if res.StatusCode == http.StatusBadGateway && err == nil {
+	switch {
+	case err != nil:
+	case res.StatusCode == http.StatusBadGateway:
 		return &HTTPError{Status: http.StatusBadGateway, Code: "port", Message: p.Detail, Retry: retryPort}
+	case res.StatusCode == http.StatusServiceUnavailable:
+		return &HTTPError{Status: http.StatusServiceUnavailable, Code: "busy", Message: p.Detail, Retry: retryPort}
 	}
 	return &HTTPError{
 		Status: http.StatusBadGateway, Code: "no-ports", Err: err,

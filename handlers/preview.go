@@ -26,7 +26,7 @@ const retryPort = 2 * time.Second
 const PreviewRoute = "(port of a session)"
 
 // Preview is a TCP port of a session, which a host name of its own names: PORT-ID.HOST. Whoever knows the name may use it, as
-// docs/adr/0005 says; our cookies, tokens and headers take no part.
+// docs/adr/0006 says; our cookies, tokens and headers take no part.
 type Preview struct {
 	ID   sessions.ID
 	Port uint16

@@ -22,7 +22,7 @@ func (m *Manager) Dial(ctx context.Context, c Credential, id ID) (net.Conn, erro
 }
 
 // DialShared is Dial for whoever knows the session's ID, as those do whom a link to one of its ports was given. The caller sees
-// to it that they get at a port and at nothing else (docs/adr/0005).
+// to it that they get at a port and at nothing else (docs/adr/0006).
 func (m *Manager) DialShared(ctx context.Context, id ID) (net.Conn, error) {
 	return m.Dial(ctx, Credential{Admin: true}, id)
 }

@@ -94,7 +94,7 @@ func (s *Server) logged(next echo.HandlerFunc) echo.HandlerFunc {
 			s.handlers.Observe(r.Method, c.Path(), status, took)
 		}
 		level := slog.LevelInfo
-		if p := c.Path(); p == handlers.PreviewRoute || p == "/healthz" || p == "/readyz" || p == "/metrics" || strings.HasPrefix(p, "/static/") {
+		if p := c.Path(); p == handlers.PreviewRoute || p == handlers.PortsRoute || p == "/healthz" || p == "/readyz" || p == "/metrics" || strings.HasPrefix(p, "/static/") {
 			level = slog.LevelDebug
 		}
 		caller := handlers.CallerOf(r)

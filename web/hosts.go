@@ -97,22 +97,6 @@ func (h *hosts) port(r *http.Request) (handlers.Preview, bool) {
 	return handlers.Preview{ID: id, Port: uint16(n)}, err == nil && id.Valid()
 }
 
-// portBase is the host name below which a page that was asked for as r finds ports; "" where there is none: the server was
-// asked by an address.
-func (h *hosts) portBase(r *http.Request) string {
-	name, port := splitHost(strings.ToLower(r.Host))
-	switch a := parseAddr(name); {
-	case a.IsLoopback():
-		name = "localhost" // browsers resolve the names below it by themselves: RFC 6761, 6.3
-	case a.IsValid() || name == "":
-		return ""
-	}
-	if port != "" {
-		name = net.JoinHostPort(name, port)
-	}
-	return name
-}
-
 func (s *Server) hostAllowed(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		if p, ok := s.hosts.port(c.Request()); ok {

@@ -18,6 +18,7 @@ type cli struct {
 	Ls     lsCommand     `cmd:"" help:"List sessions."`
 	Exec   execCommand   `cmd:"" help:"Run a command in a session."`
 	Attach attachCommand `cmd:"" help:"Join a session's terminal."`
+	Docker dockerCommand `cmd:"" help:"Run docker against a session's Docker."`
 	Rm     rmCommand     `cmd:"" help:"End sessions."`
 	Image  imageCmd      `cmd:"" help:"Images that sessions start from."`
 	Serve  serveCmd      `cmd:"" help:"Serve sessions."`

@@ -8,7 +8,7 @@ type words []string
 // splitWords takes them off the command line of the commands that run one. Kong would take the first of them for an
 // optional argument before it: `berth run -- ls` has no environment `ls`.
 func splitWords(args []string) ([]string, words) {
-	if len(args) == 0 || args[0] != "run" && args[0] != "exec" {
+	if len(args) == 0 || args[0] != "run" && args[0] != "exec" && args[0] != "docker" {
 		return args, nil
 	}
 	i := slices.Index(args, "--")

@@ -32,6 +32,9 @@ export class API {
   endProcesses() {
     return this.call("DELETE", "/processes");
   }
+  ports() {
+    return this.call("GET", "/ports");
+  }
   terminals() {
     return this.call("GET", "/terminals");
   }

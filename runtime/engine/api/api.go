@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -45,6 +46,8 @@ type Server struct {
 	Ports     Listeners    // nil: only what answers on 127.0.0.1 is found
 	Version   string
 	Log       *slog.Logger
+
+	tunnels atomic.Int32
 }
 
 // Handler returns the routes.

@@ -16,12 +16,15 @@ import (
 // PortProtocol is what a client upgrades to: after the 101, the bytes of one TCP connection to the port.
 const PortProtocol = "berth-port"
 
+// maxTunnels bounds the connections to ports at a time: whoever has the link may open some, in the engine's memory.
+const maxTunnels = 256
+
 // portTimeout bounds a connection to a program of the sandbox itself: it is a few microseconds away.
 const portTimeout = 5 * time.Second
 
 // Listener is a TCP port on which a program of the sandbox listens.
 type Listener struct {
-	Port      int          `json:"port"`
+	Port      uint16       `json:"port"`
 	Process   string       `json:"process,omitempty"` // the program's name; "": not known
 	Addresses []netip.Addr `json:"-"`                 // that it listens on; unspecified: all
 }
@@ -62,6 +65,11 @@ func (s *Server) openPort(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusUpgradeRequired, "A port is reached by a request with the headers Connection: Upgrade and Upgrade: "+PortProtocol+".")
 		return
 	}
+	defer s.tunnels.Add(-1)
+	if s.tunnels.Add(1) > maxTunnels {
+		problem(w, http.StatusServiceUnavailable, fmt.Sprintf("The ports of this session have %d connections, and may have no more at a time.", maxTunnels))
+		return
+	}
 	there, err := s.dialPort(r.Context(), uint16(port))
 	switch {
 	case errors.Is(err, errNothingListens):
@@ -88,7 +96,7 @@ func (s *Server) dialPort(ctx context.Context, port uint16) (net.Conn, error) {
 	}
 	err = errNothingListens
 	for _, l := range found {
-		if l.Port != int(port) {
+		if l.Port != port {
 			continue
 		}
 		for _, a := range l.Addresses {

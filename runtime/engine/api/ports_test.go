@@ -80,7 +80,7 @@ func TestPort(t *testing.T) {
 	for _, address := range []string{"127.0.0.1:0", "[::1]:0", "127.0.0.2:0"} {
 		t.Run(address, func(t *testing.T) {
 			at, got := program(t, address)
-			known := &listeners{all: []api.Listener{{Port: 1}, {Port: int(at.Port()), Addresses: []netip.Addr{at.Addr()}}}}
+			known := &listeners{all: []api.Listener{{Port: 1}, {Port: at.Port(), Addresses: []netip.Addr{at.Addr()}}}}
 			if at.Addr() == netip.IPv6Loopback() {
 				known.all[1].Addresses[0] = netip.IPv6Unspecified()
 			}
@@ -126,6 +126,35 @@ func TestNoPort(t *testing.T) {
 	}
 	s.api.Ports = &listeners{err: errors.New("no /proc")}
 	s.want(t, "GET", "/v1/ports", "", http.StatusInternalServerError)
+}
+
+// TestPortsAreBounded: whoever has a link to a port cannot fill the engine's memory with connections.
+func TestPortsAreBounded(t *testing.T) {
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	at, err := netip.ParseAddrPort(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := serve(t)
+	var open []*net.TCPConn
+	for range 256 {
+		res, _, c := s.knock(t, at.Port(), "")
+		if res.StatusCode != http.StatusSwitchingProtocols {
+			t.Fatalf("connection %d: %s", len(open), res.Status)
+		}
+		open = append(open, c)
+	}
+	if res, _, _ := s.knock(t, at.Port(), ""); res.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("one too many: %s", res.Status)
+	}
+	for _, c := range open {
+		_ = c.Close()
+	}
+	_ = l.Close() // ends the other halves
 }
 
 // TestDockerIsMounted: the Docker API is found below the sandbox API, and sees its own paths.

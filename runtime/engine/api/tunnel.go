@@ -26,9 +26,12 @@ func tunnel(w http.ResponseWriter, there net.Conn) {
 	if _, err := io.WriteString(here, switching); err != nil {
 		return // the client has gone
 	}
-	first := io.LimitReader(early.Reader, int64(early.Reader.Buffered())) // what came with the request
+	from := io.Reader(here) // as it is: the kernel then moves the bytes, splice(2)
+	if n := early.Reader.Buffered(); n > 0 {
+		from = io.MultiReader(io.LimitReader(early.Reader, int64(n)), here)
+	}
 	done := make(chan error, 2)
-	go func() { done <- pass(there, io.MultiReader(first, here), there) }()
+	go func() { done <- pass(there, from, there) }()
 	go func() { done <- pass(here, there, here) }()
 	if err := <-done; err == nil {
 		<-done
