@@ -1,6 +1,6 @@
 import { bytes, el } from "../dom.js";
 import { ACTIONS, act, allowed, askRemove } from "./actions.js";
-import { Doing, button, cell, facts, text } from "./rows.js";
+import { Doing, button, cell, facts, text, wide } from "./rows.js";
 import { limits, line, nameOf, portURL, ports, shortID, stateOf, typable } from "./words.js";
 
 const HIGH = 0.85; // of a limit: from here on the figure is marked
@@ -20,7 +20,8 @@ export class Container {
     this.cpu = meter();
     this.memory = meter();
     this.actions = cell("acts");
-    this.details = el("div", { class: "opened", hidden: true });
+    this.inner = el("div", { role: "cell", class: "opened" });
+    this.details = wide(this.inner);
     this.row = el("div", { role: "row", class: "item" },
       cell("what", this.opener, this.image), cell("state", el("span", { class: "state-word" }, this.dot, this.word), this.more),
       this.ports, cell("figure cpu", ...this.cpu.parts), cell("figure memory", ...this.memory.parts), this.actions);
@@ -120,7 +121,7 @@ export class Container {
     const had = this.details.contains(document.activeElement) && document.activeElement.textContent;
     const acts = rest.map((a) => this.do(a, name));
     acts.forEach((b) => (b.disabled = Boolean(this.busy)));
-    this.details.replaceChildren(made, el("div", { class: "acts" }, ...acts));
+    this.inner.replaceChildren(made, el("div", { class: "acts" }, ...acts));
     if (had) (acts.find((b) => b.textContent === had && !b.disabled) ?? this.opener).focus();
   }
 }

@@ -1,6 +1,6 @@
 import { byId, bytes, el } from "../dom.js";
 import { Pulls } from "./pulls.js";
-import { Doing, Rows, button, cell, facts, table, text } from "./rows.js";
+import { Doing, Rows, button, cell, facts, table, text, wide } from "./rows.js";
 import { part } from "./engine.js";
 import { line, shortID, span, time, typable } from "./words.js";
 
@@ -79,7 +79,8 @@ class Image {
     this.used = cell("soft used");
     this.run = button("run", "", () => this.view.type(this.command()));
     this.remove = button("remove", "", () => this.ask(), "danger");
-    this.details = el("div", { class: "opened", hidden: true });
+    this.inner = el("div", { role: "cell", class: "opened" });
+    this.details = wide(this.inner);
     this.node = el("div", { class: "entry", role: "presentation" },
       el("div", { role: "row", class: "item" }, cell("what", this.opener), this.id, cell("figure size", this.size, " ", this.unique), this.created, this.used,
         cell("acts", this.run, this.remove)), this.doing.node, this.details);
@@ -95,7 +96,7 @@ class Image {
     const { image, tag, name } = item, colon = tag.lastIndexOf(":");
     text(this.title, tag ? line(colon > tag.lastIndexOf("/") ? tag.slice(0, colon) : tag, 120) : "no name");
     text(this.tag, tag && colon > tag.lastIndexOf("/") ? ":" + line(tag.slice(colon + 1), 60) : "");
-    this.opener.setAttribute("aria-label", `${name}: details`);
+    this.opener.setAttribute("aria-label", `${tag ? name : `no name, ${name}`}: details`);
     text(this.id, shortID(image.Id));
     text(this.size, image.Size >= 0 ? bytes(image.Size) : "");
     const shared = image.SharedSize > 0 ? image.SharedSize : 0;
@@ -118,11 +119,11 @@ class Image {
     this.details.hidden = !open;
     this.opener.setAttribute("aria-expanded", String(open));
     if (!open) return;
-    this.details.replaceChildren(el("p", { class: "soft" }, "looking…"));
+    this.inner.replaceChildren(el("p", { class: "soft" }, "looking…"));
     try {
-      this.details.replaceChildren(about(await this.view.engine.get(`images/${part(this.item.call)}/json`)));
+      this.inner.replaceChildren(about(await this.view.engine.get(`images/${part(this.item.call)}/json`)));
     } catch (err) {
-      this.details.replaceChildren(el("p", { class: "failed" }, line(err.message)));
+      this.inner.replaceChildren(el("p", { class: "failed" }, line(err.message)));
     }
   }
 }
