@@ -67,7 +67,7 @@ func TestDockerPanelsFit(t *testing.T) {
 					Ports: []webtest.Port{{Public: 10000 + i, Private: 8080, Type: "tcp"}, {Public: 20000 + i, Private: 9090, Type: "tcp"}, {Private: 1234, Type: "udp"}}, UsedMemory: int64(i) << 20, UsedCPU: int64(i) * 20_000_000})
 			}
 			shot("many", until(rowsOf+`.length === 34`), until(`document.getElementById("dock-link").textContent === ""`))
-			shot("palette", do(`document.getElementById("more").click()`), visible("dialog.palette"), keys("web"))
+			shot("palette", do(`document.getElementById("more").click()`), visible("dialog.palette"), keys("web"), until(`document.querySelector(".palette [aria-selected=true]").textContent === "Shell in web"`))
 		})
 	}
 	for _, f := range faults() {

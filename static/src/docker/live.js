@@ -1,6 +1,7 @@
 // Live keeps lists of what the engine has, by its events. It asks nothing while nobody looks.
 
-const FIRST_DELAY = 500, MAX_DELAY = 10_000; // ms between attempts
+const FIRST_DELAY = 500,
+  MAX_DELAY = 10_000; // ms between attempts
 const SETTLE = 250; // ms: events come in bursts
 const LINGER = 15_000; // ms that a list stays current after the last look
 
@@ -15,7 +16,13 @@ const LISTS = {
 const OBJECTS = { volumes: 1, usage: 1 }; // the other answers are arrays
 
 // Which lists an event makes old.
-const TOUCHES = { container: ["containers"], image: ["images", "usage"], builder: ["images", "usage"], network: ["networks", "containers"], volume: ["volumes"] };
+const TOUCHES = {
+  container: ["containers"],
+  image: ["images", "usage"],
+  builder: ["images", "usage"],
+  network: ["networks", "containers"],
+  volume: ["volumes"],
+};
 const QUIET = /^(exec_|top|attach|detach|resize|export|copy|archive-path|extract-to-dir|push|tag-none)/;
 
 export class Live {
@@ -99,14 +106,18 @@ export class Live {
     this.fresh = false;
     this.on.state("lost", err);
     const most = Math.min(MAX_DELAY, FIRST_DELAY * 2 ** this.attempt++);
-    this.retry = setTimeout(() => {
-      this.stream = null;
-      this.look();
-    }, most * (0.5 + Math.random() / 2));
+    this.retry = setTimeout(
+      () => {
+        this.stream = null;
+        this.look();
+      },
+      most * (0.5 + Math.random() / 2),
+    );
   }
 
   event(e) {
-    const type = String(e.Type ?? ""), action = String(e.Action ?? e.status ?? "");
+    const type = String(e.Type ?? ""),
+      action = String(e.Action ?? e.status ?? "");
     if (QUIET.test(action)) return;
     for (const k of TOUCHES[type] ?? []) this.old.add(k);
     this.on.happened({ type, action, id: String(e.Actor?.ID ?? e.id ?? ""), attributes: e.Actor?.Attributes ?? {} });
@@ -137,7 +148,7 @@ export class Live {
     try {
       const [path, query] = LISTS[kind];
       const found = await this.engine.get(path, query);
-      this.lists[kind] = kind in OBJECTS ? found ?? {} : Array.isArray(found) ? found : [];
+      this.lists[kind] = kind in OBJECTS ? (found ?? {}) : Array.isArray(found) ? found : [];
       this.attempt = 0;
       if (this.stream === stream && stream && !stream.signal.aborted) this.on.state("live");
       this.on.changed(kind);

@@ -6,8 +6,10 @@ import { nameOf } from "./words.js";
 
 const KEPT = 2000; // lines on the page
 const FIRST = 500; // lines that are asked for at first
-const SLICE = 400, PACE = 150; // lines drawn at once, and the ms between
-const FIRST_DELAY = 500, MAX_DELAY = 10_000; // ms
+const SLICE = 400,
+  PACE = 150; // lines drawn at once, and the ms between
+const FIRST_DELAY = 500,
+  MAX_DELAY = 10_000; // ms
 
 // Logs follows the output of one container: text only, of which the last lines are kept.
 export class Logs {
@@ -19,17 +21,24 @@ export class Logs {
     this.state = el("span", { class: "soft", role: "status" });
     this.newest = button("↓ newest", "Go to the newest line", () => this.toEnd(), "newest");
     this.out.addEventListener("scroll", () => this.scrolled());
-    const wrap = this.toggle("wrap", "wrap", true), times = this.toggle("times", "times", false);
+    const wrap = this.toggle("wrap", "wrap", true),
+      times = this.toggle("times", "times", false);
     this.back = button("←", "Back to all containers", () => view.closeLogs());
     this.back.append(el("span", { class: "wide" }, "all containers"));
-    this.node = el("div", { class: "log-view", hidden: true },
+    this.node = el(
+      "div",
+      { class: "log-view", hidden: true },
       el("div", { class: "log-bar" }, this.back, this.title, this.state, el("span", { class: "acts" }, times, wrap)),
-      this.out, this.newest);
+      this.out,
+      this.newest,
+    );
     this.node.addEventListener("keydown", (e) => e.key === "Escape" && view.closeLogs());
   }
 
   toggle(name, word, first) {
-    const b = button(word, name === "wrap" ? "wrap long lines" : "times at which the lines were written", () => set(b.getAttribute("aria-pressed") !== "true"));
+    const b = button(word, name === "wrap" ? "wrap long lines" : "times at which the lines were written", () =>
+      set(b.getAttribute("aria-pressed") !== "true"),
+    );
     const set = (on, keep = true) => {
       b.setAttribute("aria-pressed", String(on));
       this.out.classList.toggle(name, on);
@@ -142,7 +151,8 @@ export class Logs {
 
   // line leaves out what was seen before the link was cut.
   line({ raw, stream }) {
-    const { at, text: words } = stamped(raw), stamp = since(at);
+    const { at, text: words } = stamped(raw),
+      stamp = since(at);
     if (stamp && stamp <= this.resumedAt) return null;
     if (stamp > this.last) this.last = stamp;
     return el("div", { class: stream === 2 ? "l err" : "l" }, at && el("time", { datetime: at }, clock(at)), words || "\u200b");

@@ -42,7 +42,11 @@ export class Rows {
 export const cell = (className, ...children) => el("div", { role: "cell", class: className }, ...children);
 
 export function head(...names) {
-  return el("div", { role: "row", class: "head" }, ...names.map((n) => el("div", { role: "columnheader" }, n || el("span", { class: "unseen" }, "actions"))));
+  return el(
+    "div",
+    { role: "row", class: "head" },
+    ...names.map((n) => el("div", { role: "columnheader" }, n || el("span", { class: "unseen" }, "actions"))),
+  );
 }
 
 export function table(label, className, ...names) {
@@ -74,8 +78,11 @@ export class Doing {
   }
 
   fail(words, again) {
-    this.cell.replaceChildren(el("span", { role: "alert" }, words), again ?? "",
-      el("button", { type: "button", class: "small quiet", "aria-label": "Dismiss", onclick: () => this.clear() }, "×"));
+    this.cell.replaceChildren(
+      el("span", { role: "alert" }, words),
+      again ?? "",
+      el("button", { type: "button", class: "small quiet", "aria-label": "Dismiss", onclick: () => this.clear() }, "×"),
+    );
     this.show("failed");
   }
 
@@ -87,7 +94,11 @@ export class Doing {
       back?.focus();
     };
     const ok = el("button", { type: "button", class: "small danger solid", onclick: () => run() }, yes);
-    this.cell.replaceChildren(el("span", { id: "sure" }, words), ok, el("button", { type: "button", class: "small", onclick: no }, "Cancel"));
+    this.cell.replaceChildren(
+      el("span", { id: "sure" }, words),
+      ok,
+      el("button", { type: "button", class: "small", onclick: no }, "Cancel"),
+    );
     ok.setAttribute("aria-describedby", "sure");
     this.node.onkeydown = (e) => {
       if (e.key !== "Escape") return;
