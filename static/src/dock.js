@@ -125,7 +125,7 @@ export class Dock {
 
   arrows(e) {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[e.key];
-    const all = this.tabs.filter((t) => t.checkVisibility());
+    const all = this.tabs.filter((t) => t.offsetParent);
     if (!step || !all.includes(e.target)) return;
     e.preventDefault();
     const next = all[(all.indexOf(e.target) + step + all.length) % all.length];

@@ -3,6 +3,7 @@
 const FIRST_DELAY = 500,
   MAX_DELAY = 10_000; // ms between attempts
 const SETTLE = 250; // ms: events come in bursts
+const ANEW = 60_000; // ms: a connection may be dead without knowing it
 const LINGER = 15_000; // ms that a list stays current after the last look
 
 const LISTS = {
@@ -36,6 +37,7 @@ export class Live {
     this.attempt = 0;
     document.addEventListener("visibilitychange", () => this.look());
     addEventListener("online", () => this.again());
+    setInterval(() => this.stream && this.wanted.size && !document.hidden && this.askAnew(), ANEW);
   }
 
   // want names the lists that are seen; none: the engine is left alone.
@@ -78,8 +80,7 @@ export class Live {
     this.stream = stream;
     this.retry = 0;
     if (!Object.keys(this.lists).length) this.on.state("starting");
-    this.makeOld();
-    this.refresh(0); // an engine may be slow to begin its stream
+    this.askAnew(); // an engine may be slow to begin its stream
     try {
       for await (const e of this.engine.lines("GET", "events", {}, stream.signal, () => this.opened())) this.event(e);
       this.lost(stream);
@@ -91,13 +92,12 @@ export class Live {
   // opened: from here on every change is told; what changed just before is asked for.
   opened() {
     this.fresh = true;
-    this.makeOld();
-    this.refresh(0);
+    this.askAnew();
   }
 
-  makeOld() {
-    for (const k of this.wanted) this.old.add(k);
-    for (const k of Object.keys(this.lists)) this.old.add(k);
+  askAnew() {
+    for (const k of [...this.wanted, ...Object.keys(this.lists)]) this.old.add(k);
+    this.refresh(0);
   }
 
   lost(stream, err) {
