@@ -35,9 +35,6 @@ export class API {
   terminals() {
     return this.call("GET", "/terminals");
   }
-  ports() {
-    return this.call("GET", "/ports");
-  }
   closeTerminal(name) {
     return this.call("DELETE", "/terminals/" + encodeURIComponent(name));
   }

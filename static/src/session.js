@@ -7,7 +7,6 @@ import { keyRow } from "./keys.js";
 import { Meters } from "./meters.js";
 import { Notices } from "./notices.js";
 import { Palette } from "./palette.js";
-import { Ports } from "./ports.js";
 import { pref, setPref } from "./prefs.js";
 import { Tabs } from "./tabs.js";
 import { isDark, toggleTheme } from "./themes.js";
@@ -16,8 +15,6 @@ const start = JSON.parse(document.body.dataset.session);
 const api = new API(start.session.id);
 const notices = new Notices();
 const tabs = new Tabs(start.session, api, notices);
-const ports = new Ports(start.session, api);
-tabs.onOutput = () => ports.stir();
 const dock = new Dock({ session: start.session, api, tabs, notices });
 const meters = new Meters(start.session.limits);
 const time = new Clock(start.now);
@@ -37,12 +34,10 @@ function onSession(s) {
       return wait(`Starting ${start.title}`, "Its disk, network and shell are being made. This usually takes less than a second.");
     case "ready":
       dock.ready();
-      ports.start();
       return void tabs.load();
     case "ending":
       tabs.stop();
       dock.stop();
-      ports.stop();
       notices.clear();
       return wait("Ending", "The machine is being taken down. This takes a second or two.");
     case "ended":
@@ -62,7 +57,6 @@ function leave() {
   feed.stop();
   tabs.stop();
   dock.stop();
-  ports.stop();
   time.stop();
   location.reload();
 }
@@ -142,7 +136,6 @@ function actions() {
     { name: "Screen reader mode on or off", run: screenReader },
     { name: "Draw with WebGL or without", run: renderer },
     { name: "To the first page", run: () => location.assign("/") },
-    ...ports.actions(),
     ...dock.actions(ready),
   ];
 }

@@ -48,7 +48,6 @@ export class Tabs {
       bell: () => tab !== this.active && tab.item.classList.add("rang"),
       notice: (text) => this.notices.show("terminal", text),
       hover: (uri) => this.hover(uri),
-      output: () => this.onOutput?.(),
       deleted: () => this.remove(tab),
     };
     tab.terminal = new Terminal(name, this.api, this.session.id, events);

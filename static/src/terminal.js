@@ -44,7 +44,7 @@ export const fontSize = () => Math.min(32, Math.max(8, Number(pref("font-size"))
 
 // Terminal is one shell on the page: xterm.js over a Link.
 export class Terminal {
-  // events: title(text), state(text), bell(), notice(text), hover(uri or ""), output(), deleted()
+  // events: title(text), state(text), bell(), notice(text), hover(uri or ""), deleted()
   constructor(name, api, sessionID, events) {
     this.name = name;
     this.events = events;
@@ -73,7 +73,6 @@ export class Terminal {
     return {
       output: (data, replayed, done) => {
         this.greet();
-        if (!replayed) this.events.output();
         if (replayed) this.replaying++;
         this.term.write(data, () => {
           if (replayed) this.replaying--;

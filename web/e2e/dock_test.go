@@ -1,10 +1,7 @@
 package e2e_test
 
 import (
-	"fmt"
-	"net/http"
 	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -36,31 +33,6 @@ func TestPanelsByKeyboard(t *testing.T) {
 		chromedp.KeyEvent(kb.Tab), focused(`[aria-label="Shell in web"]`), chromedp.KeyEvent(kb.Tab), focused(`[aria-label="Logs of web"]`), keys("\r"), focused(".log"))
 	run(t, ctx, "to the shell and by name", chromedp.KeyEvent("`", ctrl), focused("textarea"), chromedp.KeyEvent("k", ctrl), visible("dialog.palette"), keys("stop db\r"), row("db", "exited"))
 	run(t, ctx, "folded", chromedp.KeyEvent("k", ctrl), visible("dialog.palette"), keys("fold\r"), until(`document.getElementById("dock-body").hidden`))
-	for _, f := range faults() {
-		t.Error(f)
-	}
-}
-
-// A port that answers is a link soon after the shell has said something, and goes when it is closed.
-func TestPortsAppear(t *testing.T) {
-	s, ctx := newSite(t), newBrowser(t)
-	faults := watch(t, ctx)
-	id := s.open(t, ctx)
-	box := s.Sandbox(id)
-	const chips = `[...document.querySelectorAll("#ports a")].map((a) => a.innerText.replace(/\s+/g, " ").trim()).join()`
-	run(t, ctx, "none", visible("#new-tab"), until(`document.getElementById("ports").childElementCount === 0`))
-	box.Listen(8080, http.NotFoundHandler())
-	box.Listen(3000, http.NotFoundHandler())
-	run(t, ctx, "two", typed("echo serving\r"), until(chips+` === "port 3000 ↗,port 8080 ↗"`), fits())
-	port := s.url[strings.LastIndex(s.url, ":"):]
-	run(t, ctx, "links", until(fmt.Sprintf(`document.querySelector("#ports a").href === "http://3000-%s.localhost%s/"`, id, port)),
-		until(`document.querySelector("#ports a").rel.includes("noopener")`))
-	picture(t, ctx, "ports-wide")
-	run(t, ctx, "on a phone", look(true, 360, 640), visible("#ports a"), fits())
-	picture(t, ctx, "ports-phone")
-	box.Listen(8080, nil)
-	box.Listen(3000, nil)
-	run(t, ctx, "gone", typed("echo over\r"), until(chips+` === ""`))
 	for _, f := range faults() {
 		t.Error(f)
 	}

@@ -1,8 +1,7 @@
 import { bytes, el } from "../dom.js";
-import { portURL } from "../porturl.js";
 import { ACTIONS, act, allowed, askRemove } from "./actions.js";
 import { Doing, button, cell, facts, text, wide } from "./rows.js";
-import { limits, line, nameOf, ports, shortID, stateOf, typable } from "./words.js";
+import { limits, line, nameOf, portURL, ports, shortID, stateOf, typable } from "./words.js";
 
 const HIGH = 0.85; // of a limit: from here on the figure is marked
 

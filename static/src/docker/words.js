@@ -68,6 +68,14 @@ export function ports(c) {
 const rank = (p) => (p.open ? 1 : 0) + (p.type === "tcp" ? 1 : 0);
 const port = (n) => (Number.isInteger(n) && n > 0 && n < 65536 ? n : 0);
 
+// portURL is where a published port is reached: a host name of its own. "" where the page itself has only an address.
+export function portURL(open, session, at = location) {
+  const loopback = at.hostname === "127.0.0.1" || at.hostname === "[::1]";
+  const host = loopback ? "localhost" + (at.port && ":" + at.port) : at.host;
+  if (/^[\d.]+(:\d+)?$|^\[/.test(host)) return "";
+  return `${at.protocol === "https:" ? "https:" : "http:"}//${open}-${session}.${host}/`;
+}
+
 // limits of a container, from its inspection: memory in bytes, cpus, pids; 0: none of its own.
 export function limits(inspected) {
   const h = inspected?.HostConfig ?? {};
