@@ -196,7 +196,7 @@ func TestVisitor(t *testing.T) {
 	b.do("reload with top running", chromedp.Navigate(address), visible(".xterm-rows"), shows("PID USER"), shows("docker-init"))
 	b.do("leave top", types("q"), shows("root@debian"), types("cat /root/note /etc/os-release\r"), shows("hello from vi"), shows("PRETTY_NAME"))
 	b.do("reload the shell", chromedp.Navigate(address), visible(".xterm-rows"), shows("PRETTY_NAME"), shows("hello from vi"))
-	b.do("second terminal", click("#new-tab"), until(`document.querySelectorAll("[role=tab]").length === 2`), hides("PRETTY_NAME"),
+	b.do("second terminal", click("#new-tab"), until(`document.querySelectorAll("#tabs [role=tab]").length === 2`), hides("PRETTY_NAME"),
 		shows("root@debian"), types("tty; cat /root/note\r"), shows("/dev/pts/1"), shows("hello from vi"))
 	b.picture("tabs")
 	b.do("phone", look("dark", 360, 720), shows("root@debian"), until(`document.documentElement.scrollWidth <= innerWidth`))

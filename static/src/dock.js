@@ -2,7 +2,9 @@ import { byId } from "./dom.js";
 import { pref, setPref, stash, take } from "./prefs.js";
 
 const NAMES = { containers: "Show the containers", images: "Show the images", networks: "Show the networks", volumes: "Show the volumes" };
-const LEAST = 128, SHELL_LEAST = 160, STEP = 24; // px
+const LEAST = 128,
+  SHELL_LEAST = 160,
+  STEP = 24; // px
 const PHONE = matchMedia("(max-width: 600px)");
 
 // Dock is the frame of the panels below the shell: tabs, height, folded or not. On a phone the panels are tabs beside the
@@ -72,14 +74,16 @@ export class Dock {
 
   // load fetches the script once. Where that fails it says so, and the next press tries again.
   load() {
-    this.loading ??= import(this.node.dataset.script).then(({ Docker }) => {
-      this.docker = new Docker(this, { ...this.ctx, toShell: () => this.leave() });
-      return this.docker;
-    }).catch(() => {
-      this.loading = null;
-      this.say("This part of the page did not load: press again");
-      return null;
-    });
+    this.loading ??= import(this.node.dataset.script)
+      .then(({ Docker }) => {
+        this.docker = new Docker(this, { ...this.ctx, toShell: () => this.leave() });
+        return this.docker;
+      })
+      .catch(() => {
+        this.loading = null;
+        this.say("This part of the page did not load: press again");
+        return null;
+      });
     return this.loading;
   }
 
@@ -106,7 +110,8 @@ export class Dock {
 
   // mark puts a figure beside a tab's name.
   mark(name, figure, words) {
-    const tab = this.tabs.find((t) => t.dataset.panel === name), count = tab.querySelector(".count");
+    const tab = this.tabs.find((t) => t.dataset.panel === name),
+      count = tab.querySelector(".count");
     if (count.textContent !== figure) count.textContent = figure;
     tab.title = words;
   }
@@ -120,7 +125,7 @@ export class Dock {
 
   arrows(e) {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[e.key];
-    const all = this.tabs.filter((t) => t.checkVisibility());
+    const all = this.tabs.filter((t) => t.offsetParent);
     if (!step || !all.includes(e.target)) return;
     e.preventDefault();
     const next = all[(all.indexOf(e.target) + step + all.length) % all.length];
@@ -146,7 +151,8 @@ export class Dock {
     grip.addEventListener("pointerdown", (e) => {
       e.preventDefault();
       grip.setPointerCapture(e.pointerId);
-      const from = e.clientY, before = this.node.clientHeight;
+      const from = e.clientY,
+        before = this.node.clientHeight;
       const move = (m) => set(before + from - m.clientY);
       const up = () => {
         grip.removeEventListener("pointermove", move);
@@ -171,9 +177,16 @@ export class Dock {
 
   actions(ready) {
     const all = Object.entries(NAMES).map(([name, words]) => ({
-      name: words, off: !ready, run: () => this.open(name).then(() => this.tabs.find((t) => t.dataset.panel === name).focus()),
+      name: words,
+      off: !ready,
+      run: () => this.open(name).then(() => this.tabs.find((t) => t.dataset.panel === name).focus()),
     }));
     const pull = { name: "Pull an image…", off: !ready, run: () => this.open("images").then(() => byId("pull-name").focus()) };
-    return [...all, pull, { name: "Fold the panel", off: !this.current, run: () => this.close() }, ...(ready && this.docker ? this.docker.actions() : [])];
+    return [
+      ...all,
+      pull,
+      { name: "Fold the panel", off: !this.current, run: () => this.close() },
+      ...(ready && this.docker ? this.docker.actions() : []),
+    ];
   }
 }

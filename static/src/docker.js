@@ -8,7 +8,12 @@ import { News } from "./docker/news.js";
 import { line } from "./docker/words.js";
 
 // Which lists a panel shows.
-const NEEDS = { containers: ["containers"], images: ["images", "containers", "usage"], networks: ["networks", "containers"], volumes: ["volumes", "containers"] };
+const NEEDS = {
+  containers: ["containers"],
+  images: ["images", "containers", "usage"],
+  networks: ["networks", "containers"],
+  volumes: ["volumes", "containers"],
+};
 const EMPTY = {
   images: "No images yet. Pull one above, or build one in the shell.",
   networks: "No networks yet. Make one in the shell: docker network create app",
@@ -49,7 +54,12 @@ export class Docker {
     empty.hidden = true;
     node.append(empty);
     return {
-      ...this.ctx, node, empty, engine: this.engine, live: this.live, type: this.type,
+      ...this.ctx,
+      node,
+      empty,
+      engine: this.engine,
+      live: this.live,
+      type: this.type,
       news: (words) => this.news.say(words),
       pulling: (n) => this.pulling(n),
     };
@@ -101,7 +111,8 @@ export class Docker {
 
   // wait says in the panel itself why there is no list yet.
   wait(err) {
-    const why = err && !err.passing ? `Docker does not answer: ${line(err.message, 400)} Trying again…` : "Docker does not answer yet. Trying again…";
+    const why =
+      err && !err.passing ? `Docker does not answer: ${line(err.message, 400)} Trying again…` : "Docker does not answer yet. Trying again…";
     for (const name of Object.keys(this.views)) byId("dock-" + name).querySelector(".wait").textContent = why;
   }
 
@@ -111,7 +122,8 @@ export class Docker {
   }
 
   actions() {
-    return ["containers", "images", "networks", "volumes"].flatMap((n) => (this.live.lists[n] ? this.views[n].actions() : []))
+    return ["containers", "images", "networks", "volumes"]
+      .flatMap((n) => (this.live.lists[n] ? this.views[n].actions() : []))
       .map((a) => ({ ...a, run: () => (a.panel ? this.dock.open(a.panel).then(a.run) : a.run()) }));
   }
 }

@@ -1,5 +1,12 @@
 import { el } from "./dom.js";
 
+// rank puts whole words before beginnings of words, and those before the rest: "web" is a container before it is WebGL.
+function rank(name, wanted) {
+  const words = name.split(/[\s…]+/);
+  if (wanted.every((w) => words.includes(w))) return 0;
+  return wanted.every((w) => words.some((x) => x.startsWith(w))) ? 1 : 2;
+}
+
 // Palette is every action by name. actions(): [{name, keys, run, off}]; again(): ctrl-k was pressed twice.
 export class Palette {
   constructor(actions, again) {
@@ -32,7 +39,8 @@ export class Palette {
 
   show() {
     const wanted = this.input.value.toLowerCase().split(/\s+/).filter(Boolean);
-    this.found = this.actions().filter((a) => !a.off && wanted.every((w) => a.name.toLowerCase().includes(w)));
+    this.found = this.actions().filter((a) => !a.off && wanted.every((w) => a.name.toLowerCase().includes(w)))
+      .map((a) => ({ ...a, rank: rank(a.name.toLowerCase(), wanted) })).sort((a, b) => a.rank - b.rank);
     this.at = 0;
     this.list.replaceChildren(...this.found.map((a, i) => el("li", { role: "option", id: `action-${i}`, onclick: () => this.run(i) },
       el("span", {}, a.name), a.keys ? el("kbd", {}, a.keys) : "")));

@@ -132,6 +132,13 @@ func TestLogsFollow(t *testing.T) {
 	s.Sandbox(id).Cut()
 	d.Say(id64("1"), 2, time.Now(), "after the cut")
 	run(t, ctx, "once, over a cut", until(`document.querySelector(".log").lastChild.textContent.includes("after the cut")`), until(lines+` === 42`))
+	for i := range 6000 {
+		d.Say(id64("1"), 1, time.Now(), fmt.Sprintf("flood %d", i))
+	}
+	run(t, ctx, "a flood: the last lines, and no more than are kept", until(`document.querySelector(".log").lastChild.textContent.endsWith("flood 5999")`), until(lines+` <= 2000`))
+	run(t, ctx, "reading further up stays there", do(`document.querySelector(".log").scrollTop = 100`), until(`!document.querySelector(".newest").hidden || document.querySelector(".log").scrollTop === 100`))
+	d.Say(id64("1"), 1, time.Now(), "one more")
+	run(t, ctx, "and says that there is more", visible(".newest"), until(`document.querySelector(".log").scrollTop < 200`), click(".newest"), until(`document.querySelector(".newest").hidden`), do(`document.querySelector(".log").focus()`))
 	run(t, ctx, "back by escape", chromedp.KeyEvent("\x1b"), row("web", "running"), until(`document.activeElement.classList.contains("opener")`))
 	for _, f := range faults() {
 		t.Error(f)

@@ -55,7 +55,7 @@ func TestDockerPanelsFit(t *testing.T) {
 				d.Pull("redis:8-alpine", fmt.Sprintf(`{"status":%q,"progressDetail":{"current":%d,"total":27000000},"id":%q}`, status, (4-i)*5_300_000, l))
 			}
 			shot("pull", until(`document.querySelector(".layers").children.length === 4`), visible(".pull.failed"))
-			shot("image", press("nginx:1.29-alpine: details"), until(`document.querySelector("#dock-images .opened:not([hidden])")?.innerText.includes("linux/amd64")`), do(`document.querySelector("#dock-images .opened:not([hidden])").scrollIntoView({block: "center"})`))
+			shot("image", press("nginx:1.29-alpine: details"), until(`document.querySelector("#dock-images [role=row]:not([hidden]) > .opened")?.innerText.includes("linux/amd64")`), do(`document.querySelector("#dock-images [role=row]:not([hidden]) > .opened").scrollIntoView({block: "center"})`))
 			shot("networks", to("networks"), visible("#dock-networks .entry"))
 			shot("volumes", to("volumes"), visible("#dock-volumes .entry"))
 			s.Sandbox(id).Refuse(true)
@@ -67,7 +67,7 @@ func TestDockerPanelsFit(t *testing.T) {
 					Ports: []webtest.Port{{Public: 10000 + i, Private: 8080, Type: "tcp"}, {Public: 20000 + i, Private: 9090, Type: "tcp"}, {Private: 1234, Type: "udp"}}, UsedMemory: int64(i) << 20, UsedCPU: int64(i) * 20_000_000})
 			}
 			shot("many", until(rowsOf+`.length === 34`), until(`document.getElementById("dock-link").textContent === ""`))
-			shot("palette", do(`document.getElementById("more").click()`), visible("dialog.palette"), keys("web"))
+			shot("palette", do(`document.getElementById("more").click()`), visible("dialog.palette"), keys("web"), until(`document.querySelector(".palette [aria-selected=true]").textContent === "Shell in web"`))
 		})
 	}
 	for _, f := range faults() {

@@ -17,7 +17,8 @@ export const allowed = (name, state) => !ACTIONS[name].when || ACTIONS[name].whe
 
 // act does it and tells in the row. Docker's events bring the new state.
 export async function act(view, row, name) {
-  const { busy, method } = ACTIONS[name], path = `containers/${encodeURIComponent(row.item.Id)}`;
+  const { busy, method } = ACTIONS[name],
+    path = `containers/${encodeURIComponent(row.item.Id)}`;
   if (row.busy) return;
   row.busy = true;
   row.doing.say(busy);
@@ -37,6 +38,8 @@ export async function act(view, row, name) {
 
 export function askRemove(view, row) {
   const name = nameOf(row.item);
-  const words = ["running", "paused", "restarting"].includes(row.item.State) ? "It is ended first, and its files are deleted." : "Its files are deleted.";
+  const words = ["running", "paused", "restarting"].includes(row.item.State)
+    ? "It is ended first, and its files are deleted."
+    : "Its files are deleted.";
   row.doing.ask(`Remove ${name}? ${words} This cannot be undone.`, `Remove ${name}`, () => act(view, row, "remove"));
 }

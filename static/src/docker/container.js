@@ -1,6 +1,6 @@
 import { bytes, el } from "../dom.js";
 import { ACTIONS, act, allowed, askRemove } from "./actions.js";
-import { Doing, button, cell, facts, text } from "./rows.js";
+import { Doing, button, cell, facts, text, wide } from "./rows.js";
 import { limits, line, nameOf, portURL, ports, shortID, stateOf, typable } from "./words.js";
 
 const HIGH = 0.85; // of a limit: from here on the figure is marked
@@ -12,7 +12,11 @@ export class Container {
     this.doing = new Doing();
     this.name = el("strong");
     this.image = el("span", { class: "mono soft" });
-    this.opener = el("button", { type: "button", class: "opener", "aria-expanded": "false", onclick: () => this.toggle() }, el("span", {}, this.name));
+    this.opener = el(
+      "button",
+      { type: "button", class: "opener", "aria-expanded": "false", onclick: () => this.toggle() },
+      el("span", {}, this.name),
+    );
     this.dot = el("i", { class: "dot", "aria-hidden": "true" });
     this.word = el("span");
     this.more = el("span", { class: "soft" });
@@ -20,10 +24,18 @@ export class Container {
     this.cpu = meter();
     this.memory = meter();
     this.actions = cell("acts");
-    this.details = el("div", { class: "opened", hidden: true });
-    this.row = el("div", { role: "row", class: "item" },
-      cell("what", this.opener, this.image), cell("state", el("span", { class: "state-word" }, this.dot, this.word), this.more),
-      this.ports, cell("figure cpu", ...this.cpu.parts), cell("figure memory", ...this.memory.parts), this.actions);
+    this.inner = el("div", { role: "cell", class: "opened" });
+    this.details = wide(this.inner);
+    this.row = el(
+      "div",
+      { role: "row", class: "item" },
+      cell("what", this.opener, this.image),
+      cell("state", el("span", { class: "state-word" }, this.dot, this.word), this.more),
+      this.ports,
+      cell("figure cpu", ...this.cpu.parts),
+      cell("figure memory", ...this.memory.parts),
+      this.actions,
+    );
     this.node = el("div", { class: "entry", role: "presentation" }, this.row, this.doing.node, this.details);
   }
 
@@ -33,8 +45,10 @@ export class Container {
   }
 
   paint() {
-    const { item } = this, seen = this.view.inspected(item.Id);
-    const name = nameOf(item), s = stateOf(item, seen);
+    const { item } = this,
+      seen = this.view.inspected(item.Id);
+    const name = nameOf(item),
+      s = stateOf(item, seen);
     text(this.name, name);
     text(this.image, line(item.Image, 120));
     this.image.title = line(item.Image);
@@ -51,7 +65,8 @@ export class Container {
   }
 
   paintPorts(name) {
-    const all = ports(this.item), drawn = JSON.stringify(all);
+    const all = ports(this.item),
+      drawn = JSON.stringify(all);
     if (drawn === this.drawnPorts) return;
     this.drawnPorts = drawn;
     this.ports.replaceChildren(...all.slice(0, 12).map((p) => portOf(p, name, this.view.session)));
@@ -59,7 +74,8 @@ export class Container {
   }
 
   paintActions(name, state) {
-    const running = state === "running", key = `${name} ${state} ${Boolean(this.busy)}`;
+    const running = state === "running",
+      key = `${name} ${state} ${Boolean(this.busy)}`;
     if (key === this.drawnActions) return;
     this.drawnActions = key;
     const had = this.actions.contains(document.activeElement) && document.activeElement.textContent;
@@ -87,11 +103,23 @@ export class Container {
   }
 
   paintUsage() {
-    const own = limits(this.view.inspected(this.item.Id)), machine = this.view.limits;
+    const own = limits(this.view.inspected(this.item.Id)),
+      machine = this.view.limits;
     const r = this.item.State === "running" ? this.reading : null;
-    const cpus = own.cpus || machine.cpus, most = own.memory || machine.memory_bytes;
-    show(this.cpu, r && Number.isFinite(r.cpu) ? `${(r.cpu * 100).toFixed(r.cpu < 0.1 ? 1 : 0)}%` : "", own.cpus ? `${r ? "of" : "up to"} ${number(own.cpus)}` : "", r?.cpu / cpus);
-    show(this.memory, r && Number.isFinite(r.memory) ? bytes(r.memory) : "", own.memory ? `${r ? "of" : "up to"} ${bytes(own.memory)}` : "", r?.memory / most);
+    const cpus = own.cpus || machine.cpus,
+      most = own.memory || machine.memory_bytes;
+    show(
+      this.cpu,
+      r && Number.isFinite(r.cpu) ? `${(r.cpu * 100).toFixed(r.cpu < 0.1 ? 1 : 0)}%` : "",
+      own.cpus ? `${r ? "of" : "up to"} ${number(own.cpus)}` : "",
+      r?.cpu / cpus,
+    );
+    show(
+      this.memory,
+      r && Number.isFinite(r.memory) ? bytes(r.memory) : "",
+      own.memory ? `${r ? "of" : "up to"} ${bytes(own.memory)}` : "",
+      r?.memory / most,
+    );
   }
 
   toggle(open = this.details.hidden) {
@@ -103,15 +131,29 @@ export class Container {
   }
 
   paintDetails() {
-    const { item } = this, seen = this.view.inspected(item.Id), own = limits(seen), name = nameOf(item);
+    const { item } = this,
+      seen = this.view.inspected(item.Id),
+      own = limits(seen),
+      name = nameOf(item);
     const rest = ["restart", "pause", "kill"].filter((a) => allowed(a, item.State));
     const made = facts([
       ["id", shortID(item.Id)],
       ["command", line(item.Command)],
       ["limits", seen ? words(own) : "…"],
       ["restart", line(seen?.HostConfig?.RestartPolicy?.Name, 40).replace(/^no$/, "")],
-      ["networks", Object.entries(item.NetworkSettings?.Networks ?? {}).map(([n, at]) => line(`${n} ${at?.IPAddress ?? ""}`, 60)).join(", ")],
-      ["mounts", (item.Mounts ?? []).slice(0, 20).map((m) => line(`${m.Name ?? m.Source} → ${m.Destination}${m.RW ? "" : " (read only)"}`, 120)).join("\n")],
+      [
+        "networks",
+        Object.entries(item.NetworkSettings?.Networks ?? {})
+          .map(([n, at]) => line(`${n} ${at?.IPAddress ?? ""}`, 60))
+          .join(", "),
+      ],
+      [
+        "mounts",
+        (item.Mounts ?? [])
+          .slice(0, 20)
+          .map((m) => line(`${m.Name ?? m.Source} → ${m.Destination}${m.RW ? "" : " (read only)"}`, 120))
+          .join("\n"),
+      ],
       ["processes", this.reading?.pids >= 0 ? String(this.reading.pids) : ""],
     ]);
     const key = made.textContent + rest.join() + this.busy;
@@ -120,13 +162,15 @@ export class Container {
     const had = this.details.contains(document.activeElement) && document.activeElement.textContent;
     const acts = rest.map((a) => this.do(a, name));
     acts.forEach((b) => (b.disabled = Boolean(this.busy)));
-    this.details.replaceChildren(made, el("div", { class: "acts" }, ...acts));
+    this.inner.replaceChildren(made, el("div", { class: "acts" }, ...acts));
     if (had) (acts.find((b) => b.textContent === had && !b.disabled) ?? this.opener).focus();
   }
 }
 
 function meter() {
-  const value = el("span", { class: "value" }), of = el("span", { class: "soft" }), fill = el("i");
+  const value = el("span", { class: "value" }),
+    of = el("span", { class: "soft" }),
+    fill = el("i");
   const bar = el("span", { class: "bar-of", "aria-hidden": "true", hidden: true }, fill);
   return { value, of, fill, bar, parts: [el("span", {}, value, " ", of), bar] };
 }
@@ -149,6 +193,10 @@ function words({ memory, cpus, pids }) {
 function portOf(p, name, session) {
   const href = p.open && p.type === "tcp" ? portURL(p.open, session) : "";
   if (!href) return el("span", { class: "port soft" }, p.open ? `${p.open} → ${p.inner}/${p.type}` : `${p.inner}/${p.type}`);
-  return el("a", { class: "port", href, target: "_blank", rel: "noopener noreferrer", title: `Open port ${p.open} of ${name}` },
-    `${p.open} → ${p.inner}`, el("span", { "aria-hidden": "true" }, " ↗"));
+  return el(
+    "a",
+    { class: "port", href, target: "_blank", rel: "noopener noreferrer", title: `Open port ${p.open} of ${name}` },
+    `${p.open} → ${p.inner}`,
+    el("span", { "aria-hidden": "true" }, " ↗"),
+  );
 }

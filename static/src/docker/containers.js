@@ -12,7 +12,14 @@ const TICK = 10_000; // ms: "4 min" becomes "5 min"
 // Containers is the panel with all containers, and the logs of one of them.
 export class Containers {
   constructor(ctx) {
-    Object.assign(this, { engine: ctx.engine, live: ctx.live, tabs: ctx.tabs, shellFirst: ctx.toShell, session: ctx.session.id, limits: ctx.session.limits });
+    Object.assign(this, {
+      engine: ctx.engine,
+      live: ctx.live,
+      tabs: ctx.tabs,
+      shellFirst: ctx.toShell,
+      session: ctx.session.id,
+      limits: ctx.session.limits,
+    });
     this.node = ctx.node;
     this.seen = new Map(); // inspections
     this.queue = [];
@@ -107,14 +114,16 @@ export class Containers {
   // actions are for the palette.
   actions() {
     return this.list.slice(0, 50).flatMap((c) => {
-      const row = this.rows.byKey.get(c.Id), name = nameOf(c);
+      const row = this.rows.byKey.get(c.Id),
+        name = nameOf(c);
       if (!row) return [];
       const running = c.State === "running";
       return [
         running && typable(name, c.Id) && { name: `Shell in ${name}`, run: () => this.shell(c) },
         { name: `Logs of ${name}`, run: () => this.openLogs(c), panel: "containers" },
-        ...["start", "stop", "restart", "pause", "unpause", "kill"].filter((a) => allowed(a, c.State)).map((a) => (
-          { name: `${a[0].toUpperCase()}${a.slice(1)} ${name}`, run: () => act(this, row, a), panel: "containers" })),
+        ...["start", "stop", "restart", "pause", "unpause", "kill"]
+          .filter((a) => allowed(a, c.State))
+          .map((a) => ({ name: `${a[0].toUpperCase()}${a.slice(1)} ${name}`, run: () => act(this, row, a), panel: "containers" })),
         { name: `Remove ${name}…`, run: () => this.remove(row), panel: "containers" },
       ].filter(Boolean);
     });
@@ -130,7 +139,10 @@ export class Containers {
 // emptyText is what the panel says where there is no container.
 export function emptyText(type) {
   const command = "docker run -d -p 8080:80 nginx";
-  return el("p", { class: "none-yet" }, "No containers yet. Start one in the shell, for example ",
-    el("button", { type: "button", class: "small mono", title: "Type this into the shell", onclick: () => type(command) }, command));
+  return el(
+    "p",
+    { class: "none-yet" },
+    "No containers yet. Start one in the shell, for example ",
+    el("button", { type: "button", class: "small mono", title: "Type this into the shell", onclick: () => type(command) }, command),
+  );
 }
-

@@ -65,7 +65,10 @@ const HIDDEN = /[\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069]|(?!\t)[\p{Cc}\p{Z
 
 // readable is the line as a terminal would leave it: escapes gone, what a carriage return has written over gone.
 function readable(raw) {
-  const clean = raw.slice(0, 8 * MOST).replace(ESCAPES, "").replace(/\r+$/, "");
+  const clean = raw
+    .slice(0, 8 * MOST)
+    .replace(ESCAPES, "")
+    .replace(/\r+$/, "");
   const text = clean.slice(clean.lastIndexOf("\r") + 1).replace(HIDDEN, "");
   return text.length > MOST ? text.slice(0, MOST) + "…" : text;
 }

@@ -1,6 +1,6 @@
 import { byId, bytes, el } from "../dom.js";
 import { Pulls } from "./pulls.js";
-import { Doing, Rows, button, cell, facts, table, text } from "./rows.js";
+import { Doing, Rows, button, cell, facts, table, text, wide } from "./rows.js";
 import { part } from "./engine.js";
 import { line, shortID, span, time, typable } from "./words.js";
 
@@ -15,7 +15,8 @@ export class Images {
     this.rows = new Rows(body, () => new Image(this));
     ctx.node.append(node);
     this.pulls = new Pulls(this.engine, ctx.session.id, {
-      news: ctx.news, count: ctx.pulling,
+      news: ctx.news,
+      count: ctx.pulling,
       done: () => ["images", "usage"].forEach((k) => this.live.touch(k)),
     });
   }
@@ -27,7 +28,8 @@ export class Images {
     this.rows.show(all, (i) => i.key);
     this.table.hidden = !all.length;
     this.empty.hidden = all.length > 0;
-    const usage = this.live.lists.usage, size = usage?.ImageUsage?.TotalSize ?? usage?.LayersSize;
+    const usage = this.live.lists.usage,
+      size = usage?.ImageUsage?.TotalSize ?? usage?.LayersSize;
     text(this.total, size >= 0 && all.length ? `${bytes(size)} in all, shared layers once` : "");
   }
 
@@ -39,7 +41,10 @@ export class Images {
       await this.engine.call("DELETE", `images/${part(row.item.call)}`, force ? { force: 1 } : {});
       row.doing.clear();
     } catch (err) {
-      const more = /must (be )?force/i.test(err.message) && !force && button("remove anyway", `Remove ${row.item.name} anyway`, () => this.remove(row, true), "danger");
+      const more =
+        /must (be )?force/i.test(err.message) &&
+        !force &&
+        button("remove anyway", `Remove ${row.item.name} anyway`, () => this.remove(row, true), "danger");
       if (err.status === 404) row.doing.clear();
       else row.doing.fail(line(err.message, 1000), more || "");
     }
@@ -49,20 +54,25 @@ export class Images {
   }
 
   actions() {
-    return [...this.rows.byKey.values()].slice(0, 50).flatMap((row) => [
-      row.command() && { name: `Run ${row.item.name}`, run: () => this.type(row.command()) },
-      { name: `Remove image ${row.item.name}…`, run: () => row.ask(), panel: "images" },
-    ]).filter(Boolean);
+    return [...this.rows.byKey.values()]
+      .slice(0, 50)
+      .flatMap((row) => [
+        row.command() && { name: `Run ${row.item.name}`, run: () => this.type(row.command()) },
+        { name: `Remove image ${row.item.name}…`, run: () => row.ask(), panel: "images" },
+      ])
+      .filter(Boolean);
   }
 }
 
 // entries makes one entry of each name. call: what the API is asked for it.
 function entries(images) {
-  return images.flatMap((i) => {
-    const tags = (i.RepoTags ?? []).filter((t) => t && t !== "<none>:<none>");
-    const names = tags.length ? tags : [""];
-    return names.map((tag) => ({ image: i, tag, key: tag + " " + i.Id, call: tag || i.Id, name: line(tag, 120) || shortID(i.Id) }));
-  }).sort((a, b) => (b.image.Created || 0) - (a.image.Created || 0) || a.key.localeCompare(b.key));
+  return images
+    .flatMap((i) => {
+      const tags = (i.RepoTags ?? []).filter((t) => t && t !== "<none>:<none>");
+      const names = tags.length ? tags : [""];
+      return names.map((tag) => ({ image: i, tag, key: tag + " " + i.Id, call: tag || i.Id, name: line(tag, 120) || shortID(i.Id) }));
+    })
+    .sort((a, b) => (b.image.Created || 0) - (a.image.Created || 0) || a.key.localeCompare(b.key));
 }
 
 class Image {
@@ -71,7 +81,11 @@ class Image {
     this.doing = new Doing();
     this.title = el("strong");
     this.tag = el("span", { class: "tag soft" });
-    this.opener = el("button", { type: "button", class: "opener", "aria-expanded": "false", onclick: () => this.toggle() }, el("span", {}, this.title, this.tag));
+    this.opener = el(
+      "button",
+      { type: "button", class: "opener", "aria-expanded": "false", onclick: () => this.toggle() },
+      el("span", {}, this.title, this.tag),
+    );
     this.id = cell("mono soft id");
     this.size = el("span", { class: "value" });
     this.unique = el("span", { class: "soft" });
@@ -79,10 +93,24 @@ class Image {
     this.used = cell("soft used");
     this.run = button("run", "", () => this.view.type(this.command()));
     this.remove = button("remove", "", () => this.ask(), "danger");
-    this.details = el("div", { class: "opened", hidden: true });
-    this.node = el("div", { class: "entry", role: "presentation" },
-      el("div", { role: "row", class: "item" }, cell("what", this.opener), this.id, cell("figure size", this.size, " ", this.unique), this.created, this.used,
-        cell("acts", this.run, this.remove)), this.doing.node, this.details);
+    this.inner = el("div", { role: "cell", class: "opened" });
+    this.details = wide(this.inner);
+    this.node = el(
+      "div",
+      { class: "entry", role: "presentation" },
+      el(
+        "div",
+        { role: "row", class: "item" },
+        cell("what", this.opener),
+        this.id,
+        cell("figure size", this.size, " ", this.unique),
+        this.created,
+        this.used,
+        cell("acts", this.run, this.remove),
+      ),
+      this.doing.node,
+      this.details,
+    );
   }
 
   command() {
@@ -92,10 +120,11 @@ class Image {
 
   update(item) {
     this.item = item;
-    const { image, tag, name } = item, colon = tag.lastIndexOf(":");
+    const { image, tag, name } = item,
+      colon = tag.lastIndexOf(":");
     text(this.title, tag ? line(colon > tag.lastIndexOf("/") ? tag.slice(0, colon) : tag, 120) : "no name");
     text(this.tag, tag && colon > tag.lastIndexOf("/") ? ":" + line(tag.slice(colon + 1), 60) : "");
-    this.opener.setAttribute("aria-label", `${name}: details`);
+    this.opener.setAttribute("aria-label", `${tag ? name : `no name, ${name}`}: details`);
     text(this.id, shortID(image.Id));
     text(this.size, image.Size >= 0 ? bytes(image.Size) : "");
     const shared = image.SharedSize > 0 ? image.SharedSize : 0;
@@ -111,25 +140,32 @@ class Image {
   }
 
   ask() {
-    this.doing.ask(`${this.item.name} can be pulled or built again; what is only here is lost.`, `Remove ${this.item.name}`, () => this.view.remove(this));
+    this.doing.ask(`${this.item.name} can be pulled or built again; what is only here is lost.`, `Remove ${this.item.name}`, () =>
+      this.view.remove(this),
+    );
   }
 
   async toggle(open = this.details.hidden) {
     this.details.hidden = !open;
     this.opener.setAttribute("aria-expanded", String(open));
     if (!open) return;
-    this.details.replaceChildren(el("p", { class: "soft" }, "looking…"));
+    this.inner.replaceChildren(el("p", { class: "soft" }, "looking…"));
     try {
-      this.details.replaceChildren(about(await this.view.engine.get(`images/${part(this.item.call)}/json`)));
+      this.inner.replaceChildren(about(await this.view.engine.get(`images/${part(this.item.call)}/json`)));
     } catch (err) {
-      this.details.replaceChildren(el("p", { class: "failed" }, line(err.message)));
+      this.inner.replaceChildren(el("p", { class: "failed" }, line(err.message)));
     }
   }
 }
 
 function about(i) {
-  const c = i.Config ?? {}, quote = (all) => (all ?? []).map((a) => (/^[\w./:=@%+-]+$/.test(a) ? a : JSON.stringify(String(a)))).join(" ");
-  const many = (all) => all.slice(0, 30).map((x) => line(x, 160)).join("\n");
+  const c = i.Config ?? {},
+    quote = (all) => (all ?? []).map((a) => (/^[\w./:=@%+-]+$/.test(a) ? a : JSON.stringify(String(a)))).join(" ");
+  const many = (all) =>
+    all
+      .slice(0, 30)
+      .map((x) => line(x, 160))
+      .join("\n");
   return facts([
     ["id", line(i.Id)],
     ["digests", many(i.RepoDigests ?? [])],
@@ -140,7 +176,13 @@ function about(i) {
     ["command", line(quote(c.Cmd))],
     ["works in", line(c.WorkingDir)],
     ["user", line(c.User)],
-    ["exposes", Object.keys(c.ExposedPorts ?? {}).slice(0, 30).map((p) => line(p, 20)).join(", ")],
+    [
+      "exposes",
+      Object.keys(c.ExposedPorts ?? {})
+        .slice(0, 30)
+        .map((p) => line(p, 20))
+        .join(", "),
+    ],
     ["volumes", many(Object.keys(c.Volumes ?? {}))],
     ["environment", many(c.Env ?? [])],
   ]);

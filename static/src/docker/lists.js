@@ -33,8 +33,10 @@ class Simple {
   }
 
   actions() {
-    return [...this.rows.byKey.values()].filter((r) => !r.item.builtIn).slice(0, 50).map((r) => (
-      { name: `Remove ${this.one} ${r.item.words[0]}…`, run: () => r.ask(), panel: this.kind }));
+    return [...this.rows.byKey.values()]
+      .filter((r) => !r.item.builtIn)
+      .slice(0, 50)
+      .map((r) => ({ name: `Remove ${this.one} ${r.item.words[0]}…`, run: () => r.ask(), panel: this.kind }));
   }
 }
 
@@ -45,13 +47,21 @@ export class Networks extends Simple {
   }
 
   items() {
-    const on = (n) => (this.live.lists.containers ?? []).filter((c) => c.NetworkSettings?.Networks?.[n.Name]).map((c) => line(c.Names?.[0]?.slice(1), 40));
-    return (this.live.lists.networks ?? []).map((n) => ({
-      key: n.Id, builtIn: ["bridge", "host", "none"].includes(n.Name),
-      words: [line(n.Name, 80) || shortID(n.Id), line(n.Driver, 20) + (n.Internal ? ", internal" : ""),
-        (n.IPAM?.Config ?? []).map((c) => line(c.Subnet, 50)).join(", "), on(n).slice(0, 20).join(", ")],
-      sure: "Names of containers in it are no longer found.",
-    })).sort((a, b) => Number(a.builtIn) - Number(b.builtIn) || a.words[0].localeCompare(b.words[0]));
+    const on = (n) =>
+      (this.live.lists.containers ?? []).filter((c) => c.NetworkSettings?.Networks?.[n.Name]).map((c) => line(c.Names?.[0]?.slice(1), 40));
+    return (this.live.lists.networks ?? [])
+      .map((n) => ({
+        key: n.Id,
+        builtIn: ["bridge", "host", "none"].includes(n.Name),
+        words: [
+          line(n.Name, 80) || shortID(n.Id),
+          line(n.Driver, 20) + (n.Internal ? ", internal" : ""),
+          (n.IPAM?.Config ?? []).map((c) => line(c.Subnet, 50)).join(", "),
+          on(n).slice(0, 20).join(", "),
+        ],
+        sure: "Names of containers in it are no longer found.",
+      }))
+      .sort((a, b) => Number(a.builtIn) - Number(b.builtIn) || a.words[0].localeCompare(b.words[0]));
   }
 }
 
@@ -62,13 +72,23 @@ export class Volumes extends Simple {
   }
 
   items() {
-    const used = (v) => (this.live.lists.containers ?? []).filter((c) => c.Mounts?.some((m) => m.Name === v.Name)).map((c) => line(c.Names?.[0]?.slice(1), 40));
-    return (this.live.lists.volumes?.Volumes ?? []).map((v) => ({
-      key: String(v.Name), builtIn: false,
-      words: [/^[0-9a-f]{64}$/.test(v.Name) ? shortID(v.Name) : line(v.Name, 80), line(v.Driver, 20),
-        Number.isNaN(time(v.CreatedAt)) ? "" : span(time(v.CreatedAt)) + " ago", used(v).slice(0, 20).join(", ")],
-      sure: "The files in it are deleted. This cannot be undone.",
-    })).sort((a, b) => a.words[0].localeCompare(b.words[0]));
+    const used = (v) =>
+      (this.live.lists.containers ?? [])
+        .filter((c) => c.Mounts?.some((m) => m.Name === v.Name))
+        .map((c) => line(c.Names?.[0]?.slice(1), 40));
+    return (this.live.lists.volumes?.Volumes ?? [])
+      .map((v) => ({
+        key: String(v.Name),
+        builtIn: false,
+        words: [
+          /^[0-9a-f]{64}$/.test(v.Name) ? shortID(v.Name) : line(v.Name, 80),
+          line(v.Driver, 20),
+          Number.isNaN(time(v.CreatedAt)) ? "" : span(time(v.CreatedAt)) + " ago",
+          used(v).slice(0, 20).join(", "),
+        ],
+        sure: "The files in it are deleted. This cannot be undone.",
+      }))
+      .sort((a, b) => a.words[0].localeCompare(b.words[0]));
   }
 }
 
@@ -78,7 +98,12 @@ class Line {
     this.doing = new Doing();
     this.cells = Array.from({ length: columns }, (_, i) => cell(i ? "soft" : "what"));
     this.button = button("remove", "", () => this.ask(), "danger");
-    this.node = el("div", { class: "entry", role: "presentation" }, el("div", { role: "row", class: "item" }, ...this.cells, cell("acts", this.button)), this.doing.node);
+    this.node = el(
+      "div",
+      { class: "entry", role: "presentation" },
+      el("div", { role: "row", class: "item" }, ...this.cells, cell("acts", this.button)),
+      this.doing.node,
+    );
   }
 
   update(item) {

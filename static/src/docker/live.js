@@ -1,7 +1,9 @@
 // Live keeps lists of what the engine has, by its events. It asks nothing while nobody looks.
 
-const FIRST_DELAY = 500, MAX_DELAY = 10_000; // ms between attempts
+const FIRST_DELAY = 500,
+  MAX_DELAY = 10_000; // ms between attempts
 const SETTLE = 250; // ms: events come in bursts
+const ANEW = 60_000; // ms: a connection may be dead without knowing it
 const LINGER = 15_000; // ms that a list stays current after the last look
 
 const LISTS = {
@@ -15,7 +17,13 @@ const LISTS = {
 const OBJECTS = { volumes: 1, usage: 1 }; // the other answers are arrays
 
 // Which lists an event makes old.
-const TOUCHES = { container: ["containers"], image: ["images", "usage"], builder: ["images", "usage"], network: ["networks", "containers"], volume: ["volumes"] };
+const TOUCHES = {
+  container: ["containers"],
+  image: ["images", "usage"],
+  builder: ["images", "usage"],
+  network: ["networks", "containers"],
+  volume: ["volumes"],
+};
 const QUIET = /^(exec_|top|attach|detach|resize|export|copy|archive-path|extract-to-dir|push|tag-none)/;
 
 export class Live {
@@ -29,6 +37,7 @@ export class Live {
     this.attempt = 0;
     document.addEventListener("visibilitychange", () => this.look());
     addEventListener("online", () => this.again());
+    setInterval(() => this.stream && this.wanted.size && !document.hidden && this.askAnew(), ANEW);
   }
 
   // want names the lists that are seen; none: the engine is left alone.
@@ -71,8 +80,7 @@ export class Live {
     this.stream = stream;
     this.retry = 0;
     if (!Object.keys(this.lists).length) this.on.state("starting");
-    this.makeOld();
-    this.refresh(0); // an engine may be slow to begin its stream
+    this.askAnew(); // an engine may be slow to begin its stream
     try {
       for await (const e of this.engine.lines("GET", "events", {}, stream.signal, () => this.opened())) this.event(e);
       this.lost(stream);
@@ -84,13 +92,12 @@ export class Live {
   // opened: from here on every change is told; what changed just before is asked for.
   opened() {
     this.fresh = true;
-    this.makeOld();
-    this.refresh(0);
+    this.askAnew();
   }
 
-  makeOld() {
-    for (const k of this.wanted) this.old.add(k);
-    for (const k of Object.keys(this.lists)) this.old.add(k);
+  askAnew() {
+    for (const k of [...this.wanted, ...Object.keys(this.lists)]) this.old.add(k);
+    this.refresh(0);
   }
 
   lost(stream, err) {
@@ -99,14 +106,18 @@ export class Live {
     this.fresh = false;
     this.on.state("lost", err);
     const most = Math.min(MAX_DELAY, FIRST_DELAY * 2 ** this.attempt++);
-    this.retry = setTimeout(() => {
-      this.stream = null;
-      this.look();
-    }, most * (0.5 + Math.random() / 2));
+    this.retry = setTimeout(
+      () => {
+        this.stream = null;
+        this.look();
+      },
+      most * (0.5 + Math.random() / 2),
+    );
   }
 
   event(e) {
-    const type = String(e.Type ?? ""), action = String(e.Action ?? e.status ?? "");
+    const type = String(e.Type ?? ""),
+      action = String(e.Action ?? e.status ?? "");
     if (QUIET.test(action)) return;
     for (const k of TOUCHES[type] ?? []) this.old.add(k);
     this.on.happened({ type, action, id: String(e.Actor?.ID ?? e.id ?? ""), attributes: e.Actor?.Attributes ?? {} });
@@ -137,7 +148,7 @@ export class Live {
     try {
       const [path, query] = LISTS[kind];
       const found = await this.engine.get(path, query);
-      this.lists[kind] = kind in OBJECTS ? found ?? {} : Array.isArray(found) ? found : [];
+      this.lists[kind] = kind in OBJECTS ? (found ?? {}) : Array.isArray(found) ? found : [];
       this.attempt = 0;
       if (this.stream === stream && stream && !stream.signal.aborted) this.on.state("live");
       this.on.changed(kind);

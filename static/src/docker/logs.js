@@ -6,7 +6,10 @@ import { nameOf } from "./words.js";
 
 const KEPT = 2000; // lines on the page
 const FIRST = 500; // lines that are asked for at first
-const FIRST_DELAY = 500, MAX_DELAY = 10_000; // ms
+const SLICE = 400,
+  PACE = 150; // lines drawn at once, and the ms between
+const FIRST_DELAY = 500,
+  MAX_DELAY = 10_000; // ms
 
 // Logs follows the output of one container: text only, of which the last lines are kept.
 export class Logs {
@@ -14,21 +17,28 @@ export class Logs {
     this.view = view;
     this.tty = {}; // by container
     this.out = el("div", { class: "log", role: "log", "aria-live": "off", tabindex: "0" });
-    this.title = el("h3");
+    this.title = el("h2");
     this.state = el("span", { class: "soft", role: "status" });
     this.newest = button("↓ newest", "Go to the newest line", () => this.toEnd(), "newest");
     this.out.addEventListener("scroll", () => this.scrolled());
-    const wrap = this.toggle("wrap", "wrap", true), times = this.toggle("times", "times", false);
+    const wrap = this.toggle("wrap", "wrap", true),
+      times = this.toggle("times", "times", false);
     this.back = button("←", "Back to all containers", () => view.closeLogs());
     this.back.append(el("span", { class: "wide" }, "all containers"));
-    this.node = el("div", { class: "log-view", hidden: true },
+    this.node = el(
+      "div",
+      { class: "log-view", hidden: true },
       el("div", { class: "log-bar" }, this.back, this.title, this.state, el("span", { class: "acts" }, times, wrap)),
-      this.out, this.newest);
+      this.out,
+      this.newest,
+    );
     this.node.addEventListener("keydown", (e) => e.key === "Escape" && view.closeLogs());
   }
 
   toggle(name, word, first) {
-    const b = button(word, `${word === "wrap" ? "Wrap long lines" : "Show when each line was written"}`, () => set(b.getAttribute("aria-pressed") !== "true"));
+    const b = button(word, name === "wrap" ? "wrap long lines" : "times at which the lines were written", () =>
+      set(b.getAttribute("aria-pressed") !== "true"),
+    );
     const set = (on, keep = true) => {
       b.setAttribute("aria-pressed", String(on));
       this.out.classList.toggle(name, on);
@@ -43,8 +53,9 @@ export class Logs {
     this.item = item;
     this.id = item.Id;
     this.last = "";
-    this.skipped = 0;
+    this.gap = 0; // lines that came too fast to be shown
     this.waiting = [];
+    this.drawn = 0;
     this.attempt = 0;
     this.end = true;
     this.out.replaceChildren();
@@ -80,7 +91,7 @@ export class Logs {
     this.abort = abort;
     clearTimeout(this.retry);
     this.say("reading…");
-    this.paint();
+    this.paint(Infinity);
     this.resumedAt = this.last;
     try {
       this.tty[this.id] ??= Boolean((await this.view.engine.get(`containers/${this.id}/json`))?.Config?.Tty);
@@ -131,38 +142,36 @@ export class Logs {
     if (now) text(this.title, `logs of ${nameOf(now)}`);
   }
 
-  // add keeps a line for the next picture; of a flood only what will be seen is looked at.
+  // add keeps a line for the next picture. Of a flood only what can be seen is looked at, the rest is counted.
   add(raw, stream) {
     this.waiting.push({ raw, stream });
-    if (this.waiting.length > 2 * KEPT) this.skipped += this.waiting.splice(0, KEPT).length;
-    this.drawing ||= requestAnimationFrame(() => this.paint());
+    if (this.waiting.length > 2 * KEPT) this.gap += this.waiting.splice(0, KEPT).length;
+    this.drawing ||= setTimeout(() => this.paint(), Math.max(0, this.drawn + PACE - Date.now()));
   }
 
   // line leaves out what was seen before the link was cut.
   line({ raw, stream }) {
-    const { at, text: words } = stamped(raw), stamp = since(at);
+    const { at, text: words } = stamped(raw),
+      stamp = since(at);
     if (stamp && stamp <= this.resumedAt) return null;
     if (stamp > this.last) this.last = stamp;
     return el("div", { class: stream === 2 ? "l err" : "l" }, at && el("time", { datetime: at }, clock(at)), words || "\u200b");
   }
 
-  paint() {
-    cancelAnimationFrame(this.drawing);
+  // paint draws what waits, or a slice of it: a flood leaves the shell its share of the time.
+  paint(most = SLICE) {
+    clearTimeout(this.drawing);
     this.drawing = 0;
     if (!this.waiting?.length || !this.item) return;
-    if (this.waiting.length > KEPT) this.skipped += this.waiting.splice(0, this.waiting.length - KEPT).length;
-    const lines = this.waiting.map((l) => this.line(l)).filter(Boolean);
-    this.waiting = [];
-    this.out.append(...lines);
-    const over = this.out.childElementCount - KEPT;
-    if (over > 0) {
-      this.skipped += over;
-      for (let i = 0; i < over; i++) this.out.firstChild.remove();
-    }
-    if (this.skipped) this.out.dataset.skipped = `${this.skipped} earlier lines are not shown`;
-    else delete this.out.dataset.skipped;
+    this.drawn = Date.now();
+    if (this.waiting.length > KEPT) this.gap += this.waiting.splice(0, this.waiting.length - KEPT).length;
+    const gap = this.gap && el("div", { class: "l gap" }, `… ${this.gap} lines are not shown …`);
+    this.gap = 0;
+    this.out.append(...[gap, ...this.waiting.splice(0, most).map((l) => this.line(l))].filter(Boolean));
+    for (let over = this.out.childElementCount - KEPT; over > 0; over--) this.out.firstChild.remove();
     if (this.end) this.toEnd();
     else this.newest.hidden = false;
+    if (this.waiting.length) this.drawing = setTimeout(() => this.paint(), PACE);
   }
 
   scrolled() {

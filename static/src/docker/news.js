@@ -25,11 +25,19 @@ export class News {
 
   happened({ type, action, attributes }) {
     const name = line(attributes.name, 60);
-    const words = type === "container" && {
-      start: `${name} is running`, die: `${name} has ended with status ${line(attributes.exitCode, 4)}`, oom: `${name} is out of memory`,
-      pause: `${name} is paused`, unpause: `${name} goes on`, destroy: `${name} was removed`, create: `${name} was made`,
-      "health_status: unhealthy": `${name} is unhealthy`, "health_status: healthy": `${name} is healthy`,
-    }[action];
+    const words =
+      type === "container" &&
+      {
+        start: `${name} is running`,
+        die: `${name} has ended with status ${line(attributes.exitCode, 4)}`,
+        oom: `${name} is out of memory`,
+        pause: `${name} is paused`,
+        unpause: `${name} goes on`,
+        destroy: `${name} was removed`,
+        create: `${name} was made`,
+        "health_status: unhealthy": `${name} is unhealthy`,
+        "health_status: healthy": `${name} is healthy`,
+      }[action];
     if (words) this.say(words);
   }
 }

@@ -2,7 +2,8 @@ import { bytes, el } from "../dom.js";
 import { button, text } from "./rows.js";
 import { line } from "./words.js";
 
-const FIRST_DELAY = 1000, MAX_DELAY = 15_000; // ms
+const FIRST_DELAY = 1000,
+  MAX_DELAY = 15_000; // ms
 const GOES = 8000; // ms that a pull which has worked is still shown
 const LAYERS = 200;
 
@@ -11,7 +12,9 @@ export function split(reference) {
   const at = reference.indexOf("@");
   if (at > 0) return { fromImage: reference.slice(0, at), tag: reference.slice(at + 1) };
   const colon = reference.lastIndexOf(":");
-  return colon > reference.lastIndexOf("/") ? { fromImage: reference.slice(0, colon), tag: reference.slice(colon + 1) } : { fromImage: reference, tag: "latest" };
+  return colon > reference.lastIndexOf("/")
+    ? { fromImage: reference.slice(0, colon), tag: reference.slice(colon + 1) }
+    : { fromImage: reference, tag: "latest" };
 }
 
 // Pull is one pull with its progress, layer by layer as the command line draws it. A lost connection begins it again: what
@@ -53,7 +56,8 @@ export class Pull {
   }
 
   message(m) {
-    const status = line(m.status, 160), id = line(m.id, 64);
+    const status = line(m.status, 160),
+      id = line(m.id, 64);
     if (!id || !/^[0-9a-f]{6,64}$/.test(id)) return this.word(status, id);
     let layer = this.layers.get(id);
     if (!layer) {
@@ -70,14 +74,16 @@ export class Pull {
   }
 
   layer(id) {
-    const bar = el("progress", { max: 1, value: 0, "aria-label": `Layer ${id}` }), words = el("span", { class: "soft" });
+    const bar = el("progress", { max: 1, value: 0, "aria-label": `Layer ${id}` }),
+      words = el("span", { class: "soft" });
     this.list.append(el("li", {}, el("span", { class: "mono" }, id), bar, words));
     return { bar, words, share: 0 };
   }
 
   // progress: downloading is the first four fifths of a layer's bar, unpacking the last.
   progress(layer, status, { current, total }) {
-    const known = current >= 0 && total > 0, part = known ? Math.min(1, current / total) : 0;
+    const known = current >= 0 && total > 0,
+      part = known ? Math.min(1, current / total) : 0;
     if (/^(Pull complete|Already exists)/i.test(status)) layer.share = 1;
     else if (/^Extracting/.test(status)) layer.share = Math.max(layer.share, 0.8 + 0.2 * part);
     else if (/^(Download complete|Verifying)/.test(status)) layer.share = Math.max(layer.share, 0.8);
@@ -85,7 +91,7 @@ export class Pull {
     layer.bar.value = layer.share;
     layer.bar.classList.toggle("full", layer.share === 1);
     const size = known && /^(Downloading|Extracting)/.test(status) ? ` ${bytes(current)} of ${bytes(total)}` : "";
-    text(layer.words, status.toLowerCase() + size);
+    text(layer.words, size && /^D/.test(status) ? size.trim() : status.toLowerCase() + size);
     const all = [...this.layers.values()];
     this.whole.value = all.reduce((sum, l) => sum + l.share, 0) / all.length;
     const done = all.filter((l) => l.share === 1).length;

@@ -53,7 +53,10 @@ export class Pulls {
       if (p.abort) continue;
       p.start();
     }
-    stash(this.key, under.map((p) => p.reference));
+    stash(
+      this.key,
+      under.map((p) => p.reference),
+    );
     this.on.count(under.length);
   }
 }

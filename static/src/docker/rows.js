@@ -42,13 +42,20 @@ export class Rows {
 export const cell = (className, ...children) => el("div", { role: "cell", class: className }, ...children);
 
 export function head(...names) {
-  return el("div", { role: "row", class: "head" }, ...names.map((n) => el("div", { role: "columnheader" }, n)));
+  return el(
+    "div",
+    { role: "row", class: "head" },
+    ...names.map((n) => el("div", { role: "columnheader" }, n || el("span", { class: "unseen" }, "actions"))),
+  );
 }
 
 export function table(label, className, ...names) {
   const body = el("div", { role: "rowgroup", class: "rows" });
   return { node: el("div", { role: "table", "aria-label": label, class: `list ${className}`, hidden: true }, head(...names), body), body };
 }
+
+// wide is a row of one cell below another row: of a table only rows and cells are children.
+export const wide = (inner) => el("div", { role: "row", hidden: true }, inner);
 
 export const button = (text, label, run, className = "") =>
   el("button", { type: "button", class: `small ${className}`, "aria-label": label, onclick: run }, text);
@@ -61,17 +68,21 @@ export function text(node, value) {
 // Doing is the part of a row that says what is being done, asks before what cannot be undone, and tells what failed.
 export class Doing {
   constructor() {
-    this.node = el("div", { class: "doing", hidden: true });
+    this.cell = el("div", { role: "cell", class: "doing" });
+    this.node = wide(this.cell);
   }
 
   say(words) {
-    this.node.replaceChildren(el("span", { class: "busy-dot", "aria-hidden": "true" }), el("span", {}, words));
+    this.cell.replaceChildren(el("span", { class: "busy-dot", "aria-hidden": "true" }), el("span", {}, words));
     this.show("");
   }
 
   fail(words, again) {
-    this.node.replaceChildren(el("span", { role: "alert" }, words), again ?? "",
-      el("button", { type: "button", class: "small quiet", "aria-label": "Dismiss", onclick: () => this.clear() }, "×"));
+    this.cell.replaceChildren(
+      el("span", { role: "alert" }, words),
+      again ?? "",
+      el("button", { type: "button", class: "small quiet", "aria-label": "Dismiss", onclick: () => this.clear() }, "×"),
+    );
     this.show("failed");
   }
 
@@ -83,7 +94,11 @@ export class Doing {
       back?.focus();
     };
     const ok = el("button", { type: "button", class: "small danger solid", onclick: () => run() }, yes);
-    this.node.replaceChildren(el("span", { id: "sure" }, words), ok, el("button", { type: "button", class: "small", onclick: no }, "Cancel"));
+    this.cell.replaceChildren(
+      el("span", { id: "sure" }, words),
+      ok,
+      el("button", { type: "button", class: "small", onclick: no }, "Cancel"),
+    );
     ok.setAttribute("aria-describedby", "sure");
     this.node.onkeydown = (e) => {
       if (e.key !== "Escape") return;
@@ -95,14 +110,14 @@ export class Doing {
   }
 
   show(kind) {
-    this.node.className = `doing ${kind}`;
+    this.cell.className = `doing ${kind}`;
     this.node.hidden = false;
   }
 
   clear() {
     this.node.hidden = true;
     this.node.onkeydown = null;
-    this.node.replaceChildren();
+    this.cell.replaceChildren();
   }
 }
 

@@ -1,7 +1,8 @@
 // Stats reads what running containers use, one after the other: streams of their own would take every connection that a
 // browser has to one host (six).
 
-const EVERY = 2000, BETWEEN = 40; // ms
+const EVERY = 2000,
+  BETWEEN = 40; // ms
 const OLD = 30_000; // ms: a rate over more than that says little
 
 export class Stats {

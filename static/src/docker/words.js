@@ -5,11 +5,20 @@ const CONTROL = /[\p{Cc}\p{Zl}\p{Zp}]/gu;
 
 // line makes one line of a text, and not a long one.
 export function line(text, most = 200) {
-  const clean = String(text ?? "").slice(0, most * 4).replace(MARKS, "").replace(CONTROL, " ").trim();
+  const clean = String(text ?? "")
+    .slice(0, most * 4)
+    .replace(MARKS, "")
+    .replace(CONTROL, " ")
+    .trim();
   return clean.length > most ? clean.slice(0, most - 1) + "…" : clean;
 }
 
-export const shortID = (id) => line(String(id).replace(/^sha256:/, "").slice(0, 12));
+export const shortID = (id) =>
+  line(
+    String(id)
+      .replace(/^sha256:/, "")
+      .slice(0, 12),
+  );
 
 // span says how long ago that was, in its largest unit. from, now: ms.
 export function span(from, now = Date.now()) {
@@ -45,12 +54,14 @@ export function typable(name, id) {
 export function ports(c) {
   const found = new Map();
   for (const p of c.Ports ?? []) {
-    const open = port(p.PublicPort), inner = port(p.PrivatePort);
+    const open = port(p.PublicPort),
+      inner = port(p.PrivatePort);
     const type = /^(tcp|udp|sctp)$/.test(p.Type) ? p.Type : "tcp";
     if (inner) found.set(`${open}/${inner}/${type}`, { open, inner, type });
   }
   const all = [...found.values()];
-  return all.filter((p) => p.open || !all.some((q) => q.open && q.inner === p.inner && q.type === p.type))
+  return all
+    .filter((p) => p.open || !all.some((q) => q.open && q.inner === p.inner && q.type === p.type))
     .sort((a, b) => rank(b) - rank(a) || a.open - b.open || a.inner - b.inner);
 }
 
@@ -76,10 +87,15 @@ export function limits(inspected) {
 export function stateOf(c, inspected) {
   const s = inspected?.State ?? {};
   const health = /\((healthy|unhealthy|health: starting)\)/.exec(c.Status)?.[1] ?? c.Health?.Status ?? "";
-  const state = line(c.State, 20) || "unknown";
+  const state = /^[a-z]{1,20}$/.test(c.State) ? c.State : "unknown";
   switch (state) {
     case "running": {
-      const words = { healthy: "healthy", unhealthy: "unhealthy", starting: "health unknown yet", "health: starting": "health unknown yet" }[health];
+      const words = {
+        healthy: "healthy",
+        unhealthy: "unhealthy",
+        starting: "health unknown yet",
+        "health: starting": "health unknown yet",
+      }[health];
       return { state, word: "running", more: [since(s.StartedAt), words], bad: health === "unhealthy", on: true };
     }
     case "paused":
