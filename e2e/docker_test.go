@@ -36,7 +36,7 @@ func TestDockerCommands(t *testing.T) {
 	id := string(s.open("debian").id)
 	for _, c := range dockerCases {
 		t.Run(c.name, func(t *testing.T) {
-			got := s.berth(nil, "exec", id, "--", "bash", "-c", "exec 2>&1; "+c.script)
+			got := s.berth(nil, "exec", id, "--", "timeout", "60", "bash", "-c", "exec 2>&1; "+c.script)
 			if out := got.out + got.errs; !matches(out, c.want) {
 				t.Errorf("%s\ngot:\n%s\nwant:\n%s", c.script, out, c.want)
 			}

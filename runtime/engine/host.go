@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"sync"
 
+	"berth/runtime/engine/api"
 	"berth/runtime/engine/boot"
 	"berth/runtime/engine/container"
 	"berth/runtime/engine/dockerapi"
@@ -36,13 +38,15 @@ type host struct {
 	workspace *workspace
 	log       *slog.Logger
 
-	mu    sync.Mutex // held while the rooms are made
-	rooms *rooms     // nil: nobody has asked yet
+	events events.Bus
+
+	mu       sync.Mutex // held while the rooms are made
+	networks *network.Manager
+	rooms    *rooms // nil: nobody has asked yet
 }
 
 // rooms are the parts of a Docker host.
 type rooms struct {
-	events     *events.Bus
 	images     *image.Store
 	networks   *network.Manager
 	volumes    *volume.Store
@@ -61,6 +65,23 @@ func (h *host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rooms.api.ServeHTTP(w, r)
 }
 
+// Listening returns the TCP ports that answer in the sandbox's network, published ones among them. Looking does not start the
+// rest of the Docker host.
+func (h *host) Listening(ctx context.Context) ([]api.Listener, error) {
+	h.mu.Lock()
+	err := h.openNetworks()
+	h.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	found, err := h.networks.Listening(ctx)
+	listeners := make([]api.Listener, len(found))
+	for i, l := range found {
+		listeners[i] = api.Listener{Port: l.Port, Process: cmp.Or(l.Process, l.ContainerName), Addresses: l.Addresses}
+	}
+	return listeners, err
+}
+
 // open makes the rooms, once. What failed is tried again by the next request.
 func (h *host) open() (*rooms, error) {
 	h.mu.Lock()
@@ -68,10 +89,13 @@ func (h *host) open() (*rooms, error) {
 	if h.rooms != nil {
 		return h.rooms, nil
 	}
-	r := &rooms{events: &events.Bus{}}
-	for _, step := range []func(*rooms) error{h.openImages, h.openNetworks, h.openVolumes, h.openContainers} {
+	if err := h.openNetworks(); err != nil {
+		return nil, err
+	}
+	r := &rooms{networks: h.networks}
+	for _, step := range []func(*rooms) error{h.openImages, h.openVolumes, h.openContainers} {
 		if err := step(r); err != nil {
-			return nil, errors.Join(err, r.close(h.ctx))
+			return nil, errors.Join(err, r.close())
 		}
 	}
 	r.api = dockerapi.New(h.log, h.parts(r)...)
@@ -81,12 +105,16 @@ func (h *host) open() (*rooms, error) {
 
 func (h *host) openImages(r *rooms) (err error) {
 	r.images, err = image.Open(h.ctx, image.Options{
-		Dir: hostDir, SharedLayers: boot.Layers, Catalogue: boot.Catalogue, Events: r.events, Log: h.log, InUse: r.imageUsers,
+		Dir: hostDir, SharedLayers: boot.Layers, Catalogue: boot.Catalogue, Events: &h.events, Log: h.log, InUse: r.imageUsers,
 	})
 	return err
 }
 
-func (h *host) openNetworks(r *rooms) (err error) {
+// openNetworks makes the networks' room, once. h.mu is held.
+func (h *host) openNetworks() (err error) {
+	if h.networks != nil {
+		return nil
+	}
 	var dns []netip.Addr
 	for _, s := range h.config.DNS {
 		a, err := netip.ParseAddr(s)
@@ -95,14 +123,14 @@ func (h *host) openNetworks(r *rooms) (err error) {
 		}
 		dns = append(dns, a)
 	}
-	r.networks, err = network.New(h.ctx, network.Options{
-		Dir: filepath.Join(hostDir, "network"), RunDir: filepath.Join(hostRun, "netns"), DNS: dns, Events: r.events, Log: h.log,
+	h.networks, err = network.New(h.ctx, network.Options{
+		Dir: filepath.Join(hostDir, "network"), RunDir: filepath.Join(hostRun, "netns"), DNS: dns, Events: &h.events, Log: h.log,
 	})
 	return err
 }
 
 func (h *host) openVolumes(r *rooms) (err error) {
-	r.volumes, err = volume.Open(filepath.Join(hostDir, "volumes"), r.events, volume.Options{
+	r.volumes, err = volume.Open(filepath.Join(hostDir, "volumes"), &h.events, volume.Options{
 		HostPath: func(path string) (string, error) { return r.containers.HostPath(path) }, Log: h.log,
 	})
 	return err
@@ -116,7 +144,7 @@ func (h *host) openContainers(r *rooms) (err error) {
 	}
 	r.containers, err = container.New(h.ctx, container.Options{
 		Dir: filepath.Join(hostDir, "containers"), RunDir: hostRun, Images: r.images, Networks: r.networks, Volumes: r.volumes,
-		Runtime: h.runtime, Events: r.events, Log: h.log,
+		Runtime: h.runtime, Events: &h.events, Log: h.log,
 		Workspace: container.Workspace{
 			Rootfs: h.workspace.rootfs, PID: h.workspace.init.PID, Hostname: h.config.Hostname, Mounts: h.workspace.mounts(),
 		},
@@ -125,15 +153,10 @@ func (h *host) openContainers(r *rooms) (err error) {
 }
 
 // close undoes what open made before it failed.
-func (r *rooms) close(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
-	defer cancel()
+func (r *rooms) close() error {
 	var err error
 	if r.containers != nil {
 		err = r.containers.Close()
-	}
-	if r.networks != nil {
-		err = errors.Join(err, r.networks.Close(ctx))
 	}
 	if r.images != nil {
 		err = errors.Join(err, r.images.Close())
@@ -145,8 +168,10 @@ func (r *rooms) close(ctx context.Context) error {
 func (h *host) parts(r *rooms) []dockerapi.Part {
 	return []dockerapi.Part{
 		h.system(r),
-		dockerapi.Events{Bus: r.events},
+		dockerapi.Events{Bus: &h.events},
 		dockerapi.Images{Store: r.images, Used: func(id string) int { return len(r.imageUsers(id)) }},
+		r.imageAPI(),
+		dockerapi.Networks{Manager: r.networks, Containers: r.containers},
 		dockerapi.Volumes{Store: r.volumes},
 		dockerapi.Streams[*container.Container]{Manager: r.containers, Log: h.log},
 		dockerapi.Containers{Manager: r.containers},

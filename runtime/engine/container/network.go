@@ -3,11 +3,8 @@ package container
 import (
 	"context"
 	"errors"
-	"maps"
 	"os"
 	"path/filepath"
-
-	apinet "github.com/moby/moby/api/types/network"
 
 	"berth/runtime/engine/network"
 )
@@ -79,27 +76,4 @@ func (m *Manager) disconnect(ctx context.Context, c *Container) error {
 		c.rec.Endpoints, c.rec.Asked = c.rec.Asked, nil
 	}
 	return err
-}
-
-// SetEndpoint notes that the container was connected to a network, nil that it was disconnected. It is for who answers for
-// networks.
-func (m *Manager) SetEndpoint(ref, name string, e *apinet.EndpointSettings) error {
-	c, err := m.Get(ref)
-	if err != nil {
-		return err
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, to := range []*map[string]*apinet.EndpointSettings{&c.rec.Endpoints, &c.rec.Asked} {
-		if *to == nil {
-			continue
-		}
-		all := maps.Clone(*to)
-		delete(all, name)
-		if e != nil {
-			all[name] = e
-		}
-		*to = all
-	}
-	return c.save()
 }

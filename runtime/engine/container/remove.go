@@ -99,7 +99,7 @@ func (c *Container) unclaim(why error) {
 }
 
 // Rename gives a container another name.
-func (m *Manager) Rename(_ context.Context, ref, name string) error {
+func (m *Manager) Rename(ctx context.Context, ref, name string) error {
 	c, err := m.Get(ref)
 	if err != nil {
 		return err
@@ -121,7 +121,7 @@ func (m *Manager) Rename(_ context.Context, ref, name string) error {
 	c.mu.Unlock()
 	m.releaseName(old, c.id)
 	m.publish(c, events.ActionRename, map[string]string{"oldName": "/" + old})
-	return err
+	return errors.Join(err, m.o.Networks.Rename(ctx, c.id, name))
 }
 
 // Prune removes the containers that do not run: filters until and label.

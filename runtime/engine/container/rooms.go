@@ -3,6 +3,7 @@ package container
 import (
 	"context"
 
+	apinet "github.com/moby/moby/api/types/network"
 	apivolume "github.com/moby/moby/api/types/volume"
 
 	"berth/runtime/engine/image"
@@ -27,6 +28,11 @@ type Images interface {
 type Networks interface {
 	Join(ctx context.Context, j network.Join) (network.Joined, error)
 	Leave(ctx context.Context, containerID string) error
+	Inspect(ref string) (apinet.Inspect, error)
+	// Connect and Disconnect change the place of a container that has joined.
+	Connect(ctx context.Context, ref, containerID string, asked *apinet.EndpointSettings) (network.Joined, error)
+	Disconnect(ctx context.Context, ref, containerID string) (network.Joined, error)
+	Rename(ctx context.Context, containerID, name string) error
 }
 
 // Volumes keeps volumes: volume.Store.
