@@ -68,7 +68,7 @@ func (a Archives[C]) in(r *http.Request, f func(c C, tree *files.Tree, name stri
 	err = f(c, tree, name)
 	switch kind := new(files.KindError); {
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("Could not find the file %s in container %s%w", //nolint:revive,staticcheck // Docker's words
+		return fmt.Errorf("Could not find the file %s in container %s%w", //nolint:staticcheck // Docker's words
 			name, Var(r, "name"), hidden{errdefs.ErrNotFound})
 	case errors.Is(err, files.ErrNotDirectory), errors.Is(err, files.ErrReadOnlyRoot), errors.Is(err, files.ErrReadOnlyVolume),
 		errors.Is(err, files.ErrArchive), errors.As(err, &kind):

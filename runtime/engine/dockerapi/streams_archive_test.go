@@ -64,7 +64,7 @@ func newTree(t *testing.T) *tree {
 
 func (c *tree) Get(ref string) (*tree, error) {
 	if ref != "one" {
-		return nil, fmt.Errorf("No such container: %s%w", ref, notFound{}) //nolint:revive,staticcheck // Docker's words
+		return nil, fmt.Errorf("No such container: %s%w", ref, notFound{})
 	}
 	return c, nil
 }
@@ -78,7 +78,11 @@ func (c *tree) OpenFiles(context.Context) (*files.Tree, func() error, error) {
 		return nil, nil, err
 	}
 	c.opened++
-	return a.Tree, func() error { c.opened--; return a.Close() }, nil
+	return a.Tree, func() error {
+		c.opened--
+		a.Close()
+		return nil
+	}, nil
 }
 
 func (c *tree) Config() (*container.Config, *container.HostConfig) {
@@ -90,7 +94,7 @@ func (c *tree) Publish(action events.Action) { c.events = append(c.events, actio
 // serveTree serves it on a socket.
 func serveTree(t *testing.T, c *tree) (*client.Client, string) {
 	t.Helper()
-	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	log := slog.New(slog.DiscardHandler)
 	socket := filepath.Join(t.TempDir(), "docker.sock")
 	l, err := net.Listen("unix", socket)
 	if err != nil {
@@ -101,7 +105,7 @@ func serveTree(t *testing.T, c *tree) (*client.Client, string) {
 	go func() { served <- server.Serve(l) }()
 	t.Cleanup(func() {
 		_ = server.Close()
-		<-served
+		_ = <-served
 	})
 	api, err := client.New(client.WithHost("unix://"+socket), client.WithAPIVersion(dockerapi.Version))
 	if err != nil {
@@ -123,7 +127,7 @@ func tarOf(t *testing.T, headers ...tar.Header) *bytes.Buffer {
 			t.Fatal(err)
 		}
 		if h.Typeflag == tar.TypeReg {
-			fmt.Fprint(w, h.Name)
+			fmt.Fprintf(w, "%s", h.Name)
 		}
 	}
 	if err := w.Close(); err != nil {

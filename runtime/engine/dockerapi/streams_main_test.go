@@ -3,7 +3,6 @@ package dockerapi_test
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -156,7 +155,7 @@ func (b boxes) Get(ref string) (*box, error) {
 	if found := b.boxes[ref]; found != nil {
 		return found, nil
 	}
-	return nil, fmt.Errorf("No such container: %s%w", ref, notFound{}) //nolint:revive,staticcheck // Docker's words
+	return nil, fmt.Errorf("No such container: %s%w", ref, notFound{})
 }
 
 type notFound struct{}
@@ -207,7 +206,7 @@ func (b boxes) ExecStart(ctx context.Context, id string, size *[2]uint, attach *
 // daemon serves boxes on a socket and returns a client of it.
 func daemon(t *testing.T, b boxes) (*client.Client, string) {
 	t.Helper()
-	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	log := slog.New(slog.DiscardHandler)
 	socket := filepath.Join(t.TempDir(), "docker.sock")
 	l, err := net.Listen("unix", socket)
 	if err != nil {
@@ -225,7 +224,7 @@ func daemon(t *testing.T, b boxes) (*client.Client, string) {
 	go func() { served <- server.Serve(l) }()
 	t.Cleanup(func() {
 		_ = server.Close()
-		<-served
+		_ = <-served
 		handlers.Wait()
 	})
 	c, err := client.New(client.WithHost("unix://"+socket), client.WithAPIVersion(dockerapi.Version))

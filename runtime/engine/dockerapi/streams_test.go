@@ -54,7 +54,7 @@ func TestAttachBeforeTheStartGetsAll(t *testing.T) {
 	if err := b.start("sh", "-c", "cat; echo warning >&2"); err != nil {
 		t.Fatal(err)
 	}
-	fmt.Fprint(a.Conn, "hello")
+	fmt.Fprintf(a.Conn, "hello")
 	if err := a.CloseWrite(); err != nil {
 		t.Fatal(err)
 	}
@@ -126,8 +126,8 @@ func TestTerminalIsRaw(t *testing.T) {
 	if _, err := c.ExecResize(t.Context(), "one", client.ExecResizeOptions{Height: 10, Width: 20}); err != nil {
 		t.Error(err)
 	}
-	fmt.Fprint(a.Conn, "abc\x10")
-	fmt.Fprint(a.Conn, "\x11")
+	fmt.Fprintf(a.Conn, "abc\x10")
+	fmt.Fprintf(a.Conn, "\x11")
 	if rest, err := io.ReadAll(a.Reader); err != nil || strings.ContainsRune(string(rest), '\x10') {
 		t.Errorf("after the detach keys %q, %v", rest, err)
 	}
@@ -243,7 +243,7 @@ func TestClientThatIsKilledIsNoticedAtOnce(t *testing.T) {
 		}
 		_ = a.Conn.Close()
 		select {
-		case <-left:
+		case _ = <-left:
 		case <-time.After(patience):
 			t.Errorf("stdin %v: the engine holds a client that has gone", stdin)
 		}
@@ -315,7 +315,7 @@ func TestWebsocketCarriesAContainer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer ws.Close()
+	defer func() { _ = ws.Close() }()
 	if err := b.start("sh", "-c", "read a; echo got $a; echo warning >&2"); err != nil {
 		t.Fatal(err)
 	}

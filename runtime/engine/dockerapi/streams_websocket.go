@@ -42,7 +42,7 @@ func (s Streams[C]) attachWebsocket(w http.ResponseWriter, r *http.Request) erro
 	defer conn.Close()
 	err = c.Attach(r.Context(), o)
 	if conn.ws != nil || conn.err != nil {
-		return nil //nolint:nilerr // the client has left, or was told already
+		return nil // the client has left, or was told already
 	}
 	return err
 }

@@ -31,20 +31,20 @@ type Assembled struct {
 func Assemble(root string, readOnly bool, mounts []Mount) (*Assembled, error) {
 	a := &Assembled{}
 	if err := chroot.Thread(func() error { return a.mount(root, readOnly, mounts) }); err != nil {
-		return nil, errors.Join(fmt.Errorf("assemble the files of a container: %w", err), a.Close())
+		a.Close()
+		return nil, fmt.Errorf("assemble the files of a container: %w", err)
 	}
 	a.Tree = At(fmt.Sprintf("/proc/self/fd/%d", a.root.Fd()))
 	return a, nil
 }
 
 // Close gives up the namespace.
-func (a *Assembled) Close() error {
+func (a *Assembled) Close() {
 	for _, f := range []*os.File{a.root, a.namespace} {
 		if f != nil {
 			_ = f.Close() // nothing is lost
 		}
 	}
-	return nil
 }
 
 // mount is called on a thread that nobody else uses.

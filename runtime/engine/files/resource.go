@@ -85,7 +85,7 @@ func keepEnd(cleaned, original string) string {
 }
 
 // Close gives up what Resource opened.
-func (r *Resource) Close() error { return r.dir.Close() }
+func (r *Resource) Close() { _ = r.dir.Close() } // read only
 
 // WriteTar writes it as a tar stream, in which a directory's own name is the beginning of all names.
 func (r *Resource) WriteTar(w io.Writer) error {

@@ -56,13 +56,13 @@ func TestProcessMayCloseItsOutputAndReadOn(t *testing.T) {
 	in, typed := io.Pipe()
 	a := attach(t.Context(), t, h, stdio.AttachOptions{Stdin: in, Stdout: io.Discard})
 	p := start(t, h, nil, "sh", "-c", `exec >&- 2>&-; cat >"$0"`, file)
-	fmt.Fprint(typed, strings.Repeat("hello\n", 50_000)) // more than the pipe takes: sh has begun to read
+	fmt.Fprintf(typed, "%s", strings.Repeat("hello\n", 50_000)) // more than the pipe takes: sh has begun to read
 	select {
 	case <-a.done:
 		t.Error("the attach ended before the process")
 	default:
 	}
-	typed.Close()
+	_ = typed.Close()
 	soon(t, "the end", p.ended)
 	if err := a.wait(t); err != nil {
 		t.Error(err)
@@ -213,7 +213,7 @@ func TestTerminalIsOneStream(t *testing.T) {
 		t.Fatal(err)
 	}
 	tty.Close()
-	fmt.Fprint(typed, "hello\n")
+	fmt.Fprintln(typed, "hello")
 	if err := cmd.Wait(); err != nil {
 		t.Error(err)
 	}
@@ -271,7 +271,7 @@ func TestReplayHasLinesWithoutAnEnd(t *testing.T) {
 	if err := h.Start(ours); err != nil {
 		t.Fatal(err)
 	}
-	fmt.Fprint(theirs.stdout, "name? ")
+	fmt.Fprintf(theirs.stdout, "name? ")
 	soon(t, "the prompt", began)
 	var out buffer
 	if err := h.Attach(ctx, stdio.AttachOptions{Stdout: &out, Replay: true, NoStream: true}); err != nil || out.String() != "name? " {

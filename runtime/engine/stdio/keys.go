@@ -28,7 +28,7 @@ func ParseDetachKeys(s string) ([]byte, error) {
 		case len(key) == 1:
 			keys = append(keys, key[0])
 		default:
-			return nil, fmt.Errorf("Invalid detach keys (%s) provided%w", s, invalid{}) //nolint:revive,staticcheck // Docker's words
+			return nil, fmt.Errorf("Invalid detach keys (%s) provided%w", s, invalid{}) //nolint:staticcheck // Docker's words
 		}
 	}
 	return keys, nil

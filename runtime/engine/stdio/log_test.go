@@ -255,7 +255,7 @@ func TestHalfAnEntryIsCutOff(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fmt.Fprint(f, `{"log":"half an en`)
+	fmt.Fprintf(f, `{"log":"half an en`)
 	f.Close()
 	o := everything()
 	o.Tail = 2

@@ -36,7 +36,7 @@ func ReadLog(ctx context.Context, dir string, o LogOptions, emit func(LogLine) e
 	if err != nil {
 		return err
 	}
-	defer s.Close()
+	defer s.close()
 	if !o.Until.IsZero() {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadlineCause(ctx, o.Until, errUntil)
@@ -150,13 +150,16 @@ func openSnapshot(dir string, w *LogWriter) (*snapshot, error) {
 			return s, nil
 		}
 		if err != nil {
-			return nil, errors.Join(err, s.Close())
+			s.close()
+			return nil, err
 		}
 		file := logFile{File: f}
 		if n == 0 && w != nil && w.file != nil {
 			file.size = w.size
 		} else if file.size, err = wholeEntries(f); err != nil {
-			return nil, errors.Join(err, f.Close(), s.Close())
+			_ = f.Close() // read only
+			s.close()
+			return nil, err
 		}
 		s.files = append([]logFile{file}, s.files...)
 	}
@@ -171,13 +174,12 @@ func wholeEntries(f *os.File) (int64, error) {
 	return lastNewline(f, info.Size())
 }
 
-// Close closes the files.
-func (s *snapshot) Close() error {
+// close closes the files.
+func (s *snapshot) close() {
 	for _, f := range s.files {
 		_ = f.Close() // read only
 	}
 	s.files = nil
-	return nil
 }
 
 // read emits the last entries that were asked for.

@@ -30,7 +30,7 @@ func (s *snapshot) replay(ctx context.Context, a AttachOptions) error {
 	if s == nil {
 		return nil
 	}
-	defer s.Close()
+	defer s.close()
 	to := [3]io.Writer{Stdout: a.Stdout, Stderr: a.Stderr}
 	r := &reader{LogOptions{Stdout: a.Stdout != nil, Stderr: a.Stderr != nil, Tail: All}, func(l LogLine) error {
 		_, err := to[l.Stream].Write(l.Line)
