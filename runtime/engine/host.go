@@ -174,6 +174,7 @@ func (h *host) parts(r *rooms) []dockerapi.Part {
 		dockerapi.Networks{Manager: r.networks, Containers: r.containers},
 		dockerapi.Volumes{Store: r.volumes},
 		dockerapi.Streams[*container.Container]{Manager: r.containers, Log: h.log},
+		dockerapi.Archives[*container.Container]{Manager: r.containers, Log: h.log},
 		dockerapi.Containers{Manager: r.containers},
 	}
 }

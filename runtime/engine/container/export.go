@@ -6,11 +6,11 @@ import (
 	"io"
 
 	dockerspec "github.com/moby/docker-image-spec/specs-go/v1"
-	archive "github.com/moby/go-archive"
 	api "github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/events"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"berth/runtime/engine/files"
 	"berth/runtime/engine/image"
 )
 
@@ -25,14 +25,7 @@ func (m *Manager) Export(ctx context.Context, ref string, begin func() io.Writer
 		return err
 	}
 	defer func() { err = errors.Join(err, done()) }()
-	tar, err := archive.TarWithOptions(root, &archive.TarOptions{})
-	if err != nil {
-		return err
-	}
-	defer tar.Close()
-	stop := context.AfterFunc(ctx, func() { tar.Close() }) // the client has gone
-	defer stop()
-	if _, err := io.Copy(begin(), tar); err != nil {
+	if err := files.At(root).WriteTar("/", begin()); err != nil {
 		return err
 	}
 	m.publish(c, events.ActionExport, nil)

@@ -94,10 +94,19 @@ func (c *Container) hubLocked() *stdio.Hub {
 	if c.hub == nil {
 		conf := c.rec.Config
 		c.hub = stdio.NewHub(stdio.HubOptions{
-			OpenStdin: conf.OpenStdin, StdinOnce: conf.StdinOnce, TTY: conf.Tty, Logger: c.manager.o.Log,
+			OpenStdin: conf.OpenStdin, StdinOnce: conf.StdinOnce, TTY: conf.Tty,
+			LogDir: c.replayDir(), Logger: c.manager.o.Log,
 		})
 	}
 	return c.hub
+}
+
+// replayDir is where the log of earlier runs is, "" where there is none.
+func (c *Container) replayDir() string {
+	if c.LogPath() == "" {
+		return ""
+	}
+	return c.Dir()
 }
 
 // Attach connects a client to the container's streams, now or from its next start on.

@@ -107,10 +107,16 @@ func (c Containers) changes(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (c Containers) export(w http.ResponseWriter, r *http.Request) error {
-	return c.Manager.Export(r.Context(), Var(r, "name"), func() io.Writer {
+	begun := false
+	err := c.Manager.Export(r.Context(), Var(r, "name"), func() io.Writer {
 		w.Header().Set("Content-Type", "application/x-tar")
+		begun = true
 		return w
 	})
+	if err != nil && begun {
+		panic(http.ErrAbortHandler) // the client must not take a part for the whole
+	}
+	return err
 }
 
 func (c Containers) commit(w http.ResponseWriter, r *http.Request) error {

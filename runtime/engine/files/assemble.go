@@ -20,27 +20,42 @@ type Mount struct {
 	ReadOnly    bool
 }
 
-// Assembled is the tree of a container that does not run, with its volumes.
-type Assembled struct {
+// View is the tree of a container that stays as it is until it is closed: also when the container ends, its volumes are
+// where they were.
+type View struct {
 	*Tree
 	root, namespace *os.File
 }
 
+// Enter returns the tree that the process with that PID has as its root.
+func Enter(pid int) (v *View, err error) {
+	v = &View{}
+	if v.namespace, err = os.Open(fmt.Sprintf("/proc/%d/ns/mnt", pid)); err == nil {
+		v.root, err = os.OpenFile(fmt.Sprintf("/proc/%d/root", pid), unix.O_PATH|unix.O_DIRECTORY, 0)
+	}
+	if err != nil {
+		v.Close()
+		return nil, err
+	}
+	v.Tree = At(fmt.Sprintf("/proc/self/fd/%d", v.root.Fd()))
+	return v, nil
+}
+
 // Assemble mounts what a container would have over root, where its own files are, without anybody else seeing it: in a mount
 // namespace of its own, which is gone with Close. Mounts go before those that lie below them.
-func Assemble(root string, readOnly bool, mounts []Mount) (*Assembled, error) {
-	a := &Assembled{}
-	if err := chroot.Thread(func() error { return a.mount(root, readOnly, mounts) }); err != nil {
-		a.Close()
+func Assemble(root string, readOnly bool, mounts []Mount) (*View, error) {
+	v := &View{}
+	if err := chroot.Thread(func() error { return v.mount(root, readOnly, mounts) }); err != nil {
+		v.Close()
 		return nil, fmt.Errorf("assemble the files of a container: %w", err)
 	}
-	a.Tree = At(fmt.Sprintf("/proc/self/fd/%d", a.root.Fd()))
-	return a, nil
+	v.Tree = At(fmt.Sprintf("/proc/self/fd/%d", v.root.Fd()))
+	return v, nil
 }
 
 // Close gives up the namespace.
-func (a *Assembled) Close() {
-	for _, f := range []*os.File{a.root, a.namespace} {
+func (v *View) Close() {
+	for _, f := range []*os.File{v.root, v.namespace} {
 		if f != nil {
 			_ = f.Close() // nothing is lost
 		}
@@ -48,7 +63,7 @@ func (a *Assembled) Close() {
 }
 
 // mount is called on a thread that nobody else uses.
-func (a *Assembled) mount(root string, readOnly bool, mounts []Mount) (err error) {
+func (v *View) mount(root string, readOnly bool, mounts []Mount) (err error) {
 	if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS); err != nil {
 		return err
 	}
@@ -56,32 +71,32 @@ func (a *Assembled) mount(root string, readOnly bool, mounts []Mount) (err error
 		return err
 	}
 	// The descriptor keeps the namespace, and with it the mounts, when the thread has ended.
-	if a.namespace, err = os.Open("/proc/thread-self/ns/mnt"); err != nil {
+	if v.namespace, err = os.Open("/proc/thread-self/ns/mnt"); err != nil {
 		return err
 	}
 	if err := unix.Mount(root, root, "", unix.MS_BIND|unix.MS_REC, ""); err != nil { // one that may be made read-only
 		return err
 	}
-	if a.root, err = os.OpenFile(root, unix.O_PATH|unix.O_DIRECTORY, 0); err != nil {
+	if v.root, err = os.OpenFile(root, unix.O_PATH|unix.O_DIRECTORY, 0); err != nil {
 		return err
 	}
 	for _, m := range mounts {
-		if err := a.bind(m); err != nil {
+		if err := v.bind(m); err != nil {
 			return fmt.Errorf("%s: %w", m.Destination, err)
 		}
 	}
 	if readOnly {
-		return makeReadOnly(a.root)
+		return makeReadOnly(v.root)
 	}
 	return nil
 }
 
-func (a *Assembled) bind(m Mount) error {
+func (v *View) bind(m Mount) error {
 	info, err := os.Stat(m.Source)
 	if err != nil {
 		return err
 	}
-	at, err := a.mountpoint(m.Destination, info.IsDir())
+	at, err := v.mountpoint(m.Destination, info.IsDir())
 	if err != nil {
 		return err
 	}
@@ -93,7 +108,7 @@ func (a *Assembled) bind(m Mount) error {
 	if !m.ReadOnly {
 		return nil
 	}
-	on, err := pathrs.OpenatInRoot(a.root, m.Destination)
+	on, err := pathrs.OpenatInRoot(v.root, m.Destination)
 	if err != nil {
 		return err
 	}
@@ -102,15 +117,15 @@ func (a *Assembled) bind(m Mount) error {
 }
 
 // mountpoint opens a destination, and makes it where it is missing.
-func (a *Assembled) mountpoint(name string, dir bool) (*os.File, error) {
-	at, err := pathrs.OpenatInRoot(a.root, name)
+func (v *View) mountpoint(name string, dir bool) (*os.File, error) {
+	at, err := pathrs.OpenatInRoot(v.root, name)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return at, err
 	}
 	if dir {
-		return pathrs.MkdirAllHandle(a.root, name, 0o755)
+		return pathrs.MkdirAllHandle(v.root, name, 0o755)
 	}
-	parent, err := pathrs.MkdirAllHandle(a.root, path.Dir(name), 0o755)
+	parent, err := pathrs.MkdirAllHandle(v.root, path.Dir(name), 0o755)
 	if err != nil {
 		return nil, err
 	}
