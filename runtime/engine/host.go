@@ -146,7 +146,7 @@ func (h *host) parts(r *rooms) []dockerapi.Part {
 	return []dockerapi.Part{
 		h.system(r),
 		dockerapi.Events{Bus: r.events},
-		dockerapi.Images{Store: r.images, Used: func(id string) int { return len(r.imageUsers(id)) }},
+		r.imageAPI(),
 		dockerapi.Volumes{Store: r.volumes},
 		dockerapi.Streams[*container.Container]{Manager: r.containers, Log: h.log},
 		dockerapi.Containers{Manager: r.containers},

@@ -6,7 +6,6 @@ import (
 	"sync"
 
 	"github.com/moby/moby/api/types/container"
-	"github.com/moby/moby/api/types/image"
 
 	enginecontainer "berth/runtime/engine/container"
 	"berth/runtime/engine/dockerapi"
@@ -77,27 +76,13 @@ func (r *rooms) usage(ctx context.Context) (u dockerapi.Usage, err error) {
 	if u.Volumes, err = r.volumes.DiskUsage(ctx); err != nil {
 		return u, err
 	}
-	u.Images, err = r.imageSummaries(ctx, u.Containers)
+	u.Images, err = r.imageAPI().Summaries(ctx)
 	return u, err
 }
 
-func (r *rooms) imageSummaries(ctx context.Context, used []container.Summary) ([]image.Summary, error) {
-	list, err := r.images.List(ctx)
-	if err != nil {
-		return nil, err
-	}
-	users := map[string]int64{}
-	for _, c := range used {
-		users[c.ImageID]++
-	}
-	summaries := make([]image.Summary, len(list))
-	for i, img := range list {
-		summaries[i] = image.Summary{
-			ID: img.ID, ParentID: img.Parent, RepoTags: img.Names, RepoDigests: img.Digests, Created: img.Created.Unix(),
-			Size: img.Size, SharedSize: -1, Labels: img.Config.Config.Labels, Containers: users[img.ID],
-		}
-	}
-	return summaries, nil
+// imageAPI answers for the images.
+func (r *rooms) imageAPI() dockerapi.Images {
+	return dockerapi.Images{Store: r.images, Used: func(id string) int { return len(r.imageUsers(id)) }}
 }
 
 // imageUsers are the containers that were made of an image.
