@@ -26,7 +26,7 @@ func ReadArchive(t testing.TB, archive []byte) (int, error) {
 		t.Fatal(err)
 	}
 	m := &members{file: f, at: map[string]member{}}
-	defer m.Close()
+	defer m.Close() //nolint:errcheck // opened for reading
 	if err := m.read(); err != nil {
 		return 0, err
 	}
