@@ -169,7 +169,6 @@ func (h *host) parts(r *rooms) []dockerapi.Part {
 	return []dockerapi.Part{
 		h.system(r),
 		dockerapi.Events{Bus: &h.events},
-		dockerapi.Images{Store: r.images, Used: func(id string) int { return len(r.imageUsers(id)) }},
 		r.imageAPI(),
 		dockerapi.Networks{Manager: r.networks, Containers: r.containers},
 		dockerapi.Volumes{Store: r.volumes},

@@ -76,13 +76,13 @@ func (r *rooms) usage(ctx context.Context) (u dockerapi.Usage, err error) {
 	if u.Volumes, err = r.volumes.DiskUsage(ctx); err != nil {
 		return u, err
 	}
-	images, err := r.images.List(ctx)
-	u.Images = r.imageAPI().Summaries(images)
+	u.Images, err = r.imageAPI().Summaries(ctx)
 	return u, err
 }
 
+// imageAPI answers for the images.
 func (r *rooms) imageAPI() dockerapi.Images {
-	return dockerapi.Images{Store: r.images, Used: func(id string) int { return len(r.containers.MadeOf(id)) }}
+	return dockerapi.Images{Store: r.images, Used: func(id string) int { return len(r.imageUsers(id)) }}
 }
 
 // imageUsers are the containers that were made of an image.

@@ -19,7 +19,7 @@ const (
 	Runc       = Programs + "/runc"
 	DockerInit = Programs + "/docker-init"
 	RootCAs    = Programs + "/ca-certificates.crt" // whom the host trusts; may be missing
-	Run        = "/run" // tmpfs
+	Run        = "/run"                            // tmpfs
 	Cgroup     = "/sys/fs/cgroup"
 )
 

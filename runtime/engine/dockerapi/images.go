@@ -1,10 +1,10 @@
 package dockerapi
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/distribution/reference"
@@ -51,6 +51,9 @@ func imageName(r *http.Request) (string, error) {
 
 func (i Images) inspect(w http.ResponseWriter, r *http.Request) error {
 	name, err := imageName(r)
+	if err == nil {
+		err = ownPlatform(r)
+	}
 	if err != nil {
 		return err
 	}
@@ -91,6 +94,9 @@ func listed(names []string) []string {
 
 func (i Images) history(w http.ResponseWriter, r *http.Request) error {
 	name, err := imageName(r)
+	if err == nil {
+		err = ownPlatform(r)
+	}
 	if err != nil {
 		return err
 	}
@@ -142,8 +148,8 @@ func (i Images) prune(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	o.All = !dangling
-	if until := f.Values("until"); len(until) > 0 {
-		if o.Until, err = moment(until[0], time.Now()); err != nil {
+	for _, until := range f.Values("until") {
+		if o.Until, err = moment(until, time.Now()); err != nil {
 			return err
 		}
 	}
@@ -154,20 +160,12 @@ func (i Images) prune(w http.ResponseWriter, r *http.Request) error {
 	return JSON(w, http.StatusOK, imagetypes.PruneReport{ImagesDeleted: done, SpaceReclaimed: uint64(max(0, freed))})
 }
 
-// moment reads a time as Docker's filters have it: a duration before now, seconds since 1970, or RFC 3339.
+// moment is ParseTime, or a duration before now.
 func moment(s string, now time.Time) (time.Time, error) {
 	if d, err := time.ParseDuration(s); err == nil {
 		return now.Add(-d), nil
 	}
-	if n, err := strconv.ParseFloat(s, 64); err == nil {
-		return time.Unix(0, int64(n*float64(time.Second))), nil
-	}
-	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02"} {
-		if t, err := time.Parse(layout, s); err == nil {
-			return t, nil
-		}
-	}
-	return time.Time{}, Invalid("invalid filter: %q is not a time", s)
+	return ParseTime(s)
 }
 
 func (i Images) list(w http.ResponseWriter, r *http.Request) error {
@@ -193,20 +191,24 @@ func (i Images) list(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	if Flag(r, "shared-size") {
-		if err := i.shareSizes(r, list, answer); err != nil {
+		if err := i.shareSizes(r.Context(), list, answer); err != nil {
 			return err
 		}
 	}
 	return JSON(w, http.StatusOK, answer)
 }
 
-// Summaries describe images as a list of them does, for `docker system df`.
-func (i Images) Summaries(list []image.Image) []imagetypes.Summary {
+// Summaries describe all images, with how much of each others have too: for `docker system df`.
+func (i Images) Summaries(ctx context.Context) ([]imagetypes.Summary, error) {
+	list, err := i.Store.List(ctx)
+	if err != nil {
+		return nil, err
+	}
 	all := make([]imagetypes.Summary, len(list))
 	for n, img := range list {
 		all[n] = i.summary(img)
 	}
-	return all
+	return all, i.shareSizes(ctx, list, all)
 }
 
 func (i Images) summary(img image.Image) imagetypes.Summary {
@@ -284,11 +286,11 @@ func narrow(img *image.Image, patterns []string) bool {
 }
 
 // shareSizes says how much of each image is of layers that others have too.
-func (i Images) shareSizes(r *http.Request, list []image.Image, answer []imagetypes.Summary) error {
+func (i Images) shareSizes(ctx context.Context, list []image.Image, answer []imagetypes.Summary) error {
 	used := map[string]int{}
 	sizes := map[string][]int64{}
 	for _, img := range list {
-		all, err := i.Store.LayerSizes(r.Context(), img)
+		all, err := i.Store.LayerSizes(ctx, img)
 		if err != nil {
 			return err
 		}

@@ -1,11 +1,14 @@
 package dockerapi
 
 import (
+	"encoding/json"
 	"net/http"
+	goruntime "runtime"
 	"strings"
 	"sync"
 
 	"github.com/moby/moby/api/types/jsonstream"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"berth/runtime/engine/image"
 )
@@ -100,6 +103,9 @@ func (i Images) imported(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (i Images) load(w http.ResponseWriter, r *http.Request) error {
+	if err := ownPlatform(r); err != nil {
+		return err
+	}
 	p := newProgress(w)
 	tell := p.tell
 	if Flag(r, "quiet") {
@@ -123,6 +129,9 @@ func (i Images) save(w http.ResponseWriter, r *http.Request) error {
 		}
 		names = []string{name}
 	}
+	if err := ownPlatform(r); err != nil {
+		return err
+	}
 	if len(names) == 0 {
 		return Invalid("at least one image is needed: names")
 	}
@@ -143,6 +152,9 @@ func (i Images) push(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if err := ownPlatform(r); err != nil {
+		return err
+	}
 	tag := r.FormValue("tag")
 	p := newProgress(w)
 	o := image.PushOptions{Auth: auth, Progress: p.tell, AllTags: tag == "" && image.NameOnly(name)}
@@ -150,4 +162,20 @@ func (i Images) push(w http.ResponseWriter, r *http.Request) error {
 		name += ":" + tag
 	}
 	return p.finish(i.Store.Push(r.Context(), name, o))
+}
+
+// ownPlatform refuses a request for another platform than this machine's: of an image here there is one variant.
+func ownPlatform(r *http.Request) error {
+	raw := r.URL.Query().Get("platform")
+	if raw == "" {
+		return nil
+	}
+	var p ocispec.Platform
+	if err := json.Unmarshal([]byte(raw), &p); err != nil {
+		return Invalid("invalid platform: %s", plain(err))
+	}
+	if p.OS != "linux" || p.Architecture != goruntime.GOARCH {
+		return Invalid("platform %s/%s is not available: this is linux/%s", p.OS, p.Architecture, goruntime.GOARCH)
+	}
+	return nil
 }

@@ -65,8 +65,7 @@ func (s *Store) sizeIn(ctx context.Context, img Image, layer int) (int64, error)
 		}
 		return host.Layers[img.Layers[layer].String()].Size, nil
 	}
-	n, _, err := s.layerSize(ctx, img.Layers[:layer+1])
-	return n, err
+	return s.layerSize(ctx, img.Layers[:layer+1])
 }
 
 // LayerSizes returns the bytes of the files of each layer of an image, lowest first.

@@ -147,7 +147,7 @@ func withoutOverlay(hdr *tar.Header) (bool, error) {
 func (s *Store) layersSize(ctx context.Context, diffIDs []digest.Digest) (int64, error) {
 	var sum int64
 	for i := range diffIDs {
-		n, _, err := s.layerSize(ctx, diffIDs[:i+1])
+		n, err := s.layerSize(ctx, diffIDs[:i+1])
 		if err != nil {
 			return 0, err
 		}
@@ -156,17 +156,16 @@ func (s *Store) layersSize(ctx context.Context, diffIDs []digest.Digest) (int64,
 	return sum, nil
 }
 
-// layerSize is the bytes of the highest of these layers, and whether they are the host's.
-func (s *Store) layerSize(ctx context.Context, diffIDs []digest.Digest) (n int64, shared bool, err error) {
+// layerSize is the bytes of the files of the highest of these layers.
+func (s *Store) layerSize(ctx context.Context, diffIDs []digest.Digest) (int64, error) {
 	chain := chainID(diffIDs)
 	info, err := s.snapshots.Stat(scoped(ctx), chain)
 	if err != nil {
-		return 0, false, fmt.Errorf("layer %s: %w", chain, err)
+		return 0, fmt.Errorf("layer %s: %w", chain, err)
 	}
 	if info.Labels[labelShared] != "" {
-		n, err = strconv.ParseInt(info.Labels[labelSize], 10, 64)
-		return n, true, err
+		return strconv.ParseInt(info.Labels[labelSize], 10, 64)
 	}
 	u, err := s.snapshots.Usage(scoped(ctx), chain)
-	return u.Size, false, err
+	return u.Size, err
 }

@@ -36,7 +36,7 @@ func (s *Store) Load(ctx context.Context, r io.Reader, progress Progress) ([]Ima
 	if err != nil {
 		return nil, err
 	}
-	defer archive.Close()
+	defer archive.Close() //nolint:errcheck // its file has no name any more
 	found, err := archive.images()
 	if err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package image_test
 import (
 	"archive/tar"
 	"bytes"
+	"errors"
 	"io"
 	"maps"
 	"os"
@@ -125,7 +126,7 @@ func without(t *testing.T, archive []byte, name string) []byte {
 	tr := tar.NewReader(bytes.NewReader(archive))
 	for {
 		h, err := tr.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return tarOf(t, entries...)
 		}
 		must(t, err)
@@ -223,6 +224,36 @@ func TestHostileLayers(t *testing.T) {
 	}
 }
 
+// On a disk that the visitor has filled to the last byte, images and containers can still be removed.
+func TestRemoveOnFullDisk(t *testing.T) {
+	h := newHost(t)
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	disk := t.TempDir()
+	must(t, unix.Mount("tmpfs", disk, "tmpfs", 0, "size=16m"))
+	t.Cleanup(func() { must(t, unix.Unmount(disk, unix.MNT_DETACH)) })
+	s := open(t, h, func(o *image.Options) { o.Dir = filepath.Join(disk, "docker") })
+	img := imported(t, s, "victim", entry{name: "a", text: strings.Repeat("some text ", 1<<10)})
+	must(t, s.NewRoot(t.Context(), "c", img.ID))
+	f, err := os.Create(filepath.Join(disk, "all"))
+	must(t, err)
+	defer f.Close()
+	if _, err := io.Copy(f, zeros{}); !errors.Is(err, unix.ENOSPC) {
+		t.Fatal(err)
+	}
+	must(t, s.RemoveRoot(t.Context(), "c"))
+	_, err = s.Remove(t.Context(), "victim", image.RemoveOptions{})
+	must(t, err)
+	if used, err := s.DiskUsage(t.Context()); err != nil || used != 0 {
+		t.Errorf("%d bytes are left, %v", used, err)
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { return len(p), nil }
+
 // A full disk is told, and nothing half-made stays.
 func TestFullDisk(t *testing.T) {
 	h := newHost(t)
@@ -230,7 +261,7 @@ func TestFullDisk(t *testing.T) {
 		t.Skip("needs root")
 	}
 	disk := t.TempDir()
-	must(t, unix.Mount("tmpfs", disk, "tmpfs", 0, "size=3m"))
+	must(t, unix.Mount("tmpfs", disk, "tmpfs", 0, "size=6m"))
 	t.Cleanup(func() { must(t, unix.Unmount(disk, unix.MNT_DETACH)) })
 	s := open(t, h, func(o *image.Options) { o.Dir = filepath.Join(disk, "docker") })
 	small := imported(t, s, "small", entry{name: "a", text: "x"})
@@ -249,7 +280,7 @@ func TestFullDisk(t *testing.T) {
 	}
 	var st unix.Statfs_t
 	must(t, unix.Statfs(disk, &st))
-	if free := int64(st.Bfree) * st.Bsize; free < 2<<20 {
+	if free := int64(st.Bfree) * st.Bsize; free < 3<<20 {
 		t.Errorf("only %d bytes are free again", free)
 	}
 	must(t, s.NewRoot(t.Context(), "c", small.ID))

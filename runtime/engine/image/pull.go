@@ -207,6 +207,11 @@ func (r *remoteImage) read(ctx context.Context, d *remote.Descriptor) error {
 	if err := json.Unmarshal(d.Manifest, &r.manifest); err != nil {
 		return invalid("invalid manifest: %s", err)
 	}
+	switch kind := r.manifest.Config.MediaType; kind {
+	case images.MediaTypeDockerSchema2Config, ocispec.MediaTypeImageConfig, "application/octet-stream", "":
+	default: // a chart, a signature, …
+		return invalid("unsupported media type %s", kind)
+	}
 	if err := r.manifest.Config.Digest.Validate(); err != nil {
 		return invalid("invalid manifest: %s", err)
 	}

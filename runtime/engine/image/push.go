@@ -242,7 +242,7 @@ func (u *upload) layer(ctx context.Context, l ocispec.Descriptor, id string) err
 			return err
 		}
 		if mounted {
-			u.progress.layer(id, "Mounted from " + reference.Path(from))
+			u.progress.layer(id, "Mounted from "+reference.Path(from))
 			return nil
 		}
 	}

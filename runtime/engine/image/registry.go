@@ -25,9 +25,8 @@ const (
 
 // endpoint is one repository at one registry.
 type endpoint struct {
-	repo   name.Repository
-	http   http.RoundTripper
-	mirror bool
+	repo name.Repository
+	http http.RoundTripper
 }
 
 // connect greets a registry and proves who we are, for these actions ("pull", "pull,push").

@@ -129,8 +129,10 @@ func TestPushAndPull(t *testing.T) {
 	}
 	var told messages
 	must(t, other.Pull(t.Context(), reg.host+"/team/app:v1", image.PullOptions{Progress: told.add}))
-	for _, want := range []string{"Pulling from team/app", "Pulling fs layer", "Downloading", "Verifying Checksum", "Download complete",
-		"Extracting", "Pull complete", "Digest: sha256:", "Status: Downloaded newer image for " + reg.host + "/team/app:v1"} {
+	for _, want := range []string{
+		"Pulling from team/app", "Pulling fs layer", "Downloading", "Verifying Checksum", "Download complete",
+		"Extracting", "Pull complete", "Digest: sha256:", "Status: Downloaded newer image for " + reg.host + "/team/app:v1",
+	} {
 		if !told.has(want) {
 			t.Errorf("the pull does not say %q:\n%s", want, &told)
 		}

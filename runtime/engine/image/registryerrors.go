@@ -23,7 +23,7 @@ func explainPull(n reference.Named, err error) error {
 	said := diagnosis(answer)
 	switch answer.StatusCode {
 	case http.StatusUnauthorized, http.StatusForbidden:
-		if strings.Contains(said, "incorrect username or password") || strings.Contains(said, "authentication required") && answer.Request != nil {
+		if !hasCode(answer, transport.DeniedErrorCode) {
 			said = "denied: requested access to the resource is denied"
 		}
 		return &classified{class: errdefs.ErrNotFound, cause: err, message: fmt.Sprintf(

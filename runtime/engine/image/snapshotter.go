@@ -61,7 +61,7 @@ func (s *sharedSnapshotter) Prepare(ctx context.Context, key, parent string, opt
 	}
 	if layer := info.Labels[labelShared]; layer != "" {
 		if err := s.link(ctx, key, upperOf(mounts), layer, info.Labels); err != nil {
-			_ = s.Snapshotter.Remove(context.WithoutCancel(ctx), key) // it was only just made
+			_ = s.Remove(context.WithoutCancel(ctx), key) // it was only just made
 			return nil, err
 		}
 		return nil, fmt.Errorf("layer %s is shared: %w", layer, errdefs.ErrAlreadyExists)
@@ -81,7 +81,7 @@ func (s *sharedSnapshotter) link(ctx context.Context, key, upper, layer string, 
 	if err := os.Symlink(target, upper); err != nil {
 		return err
 	}
-	return s.Snapshotter.Commit(ctx, key+"/shared", key, snapshots.WithLabels(labels))
+	return s.Commit(ctx, key+"/shared", key, snapshots.WithLabels(labels))
 }
 
 // View is of snapshots.Snapshotter.

@@ -18,8 +18,10 @@ import (
 	"github.com/containerd/containerd/v2/core/snapshots"
 	"github.com/containerd/containerd/v2/pkg/namespaces"
 	"github.com/containerd/containerd/v2/plugins/content/local"
+	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/events"
 	bolt "go.etcd.io/bbolt"
+	"golang.org/x/sys/unix"
 
 	enginevents "berth/runtime/engine/events"
 	"berth/runtime/imagecache/catalogue"
@@ -119,12 +121,35 @@ func (s *Store) openStores(ctx context.Context) (err error) {
 		return errors.Join(err, s.backend.Close())
 	}
 	s.meta = metadata.NewDB(s.db, blobs, map[string]snapshots.Snapshotter{Snapshotter: s.backend})
-	if err := s.meta.Init(ctx); err != nil {
+	err = s.meta.Init(ctx)
+	if err == nil { // it opens its database on first use, and is not found where it is new
+		err = s.backend.Walk(ctx, func(context.Context, snapshots.Info) error { return nil })
+	}
+	if err == nil || errdefs.IsNotFound(err) {
+		err = errors.Join(reserve(s.db.Path()), reserve(filepath.Join(s.Dir, "snapshots", "metadata.db")))
+	}
+	if err != nil {
 		return errors.Join(err, s.db.Close(), s.backend.Close())
 	}
 	s.content, s.images = s.meta.ContentStore(), metadata.NewImageStore(s.meta)
 	s.leases, s.snapshots = metadata.NewLeaseManager(s.meta), s.meta.Snapshotter(Snapshotter)
 	return nil
+}
+
+// reserved are the bytes that each database has for itself from the start: on a full disk, images can still be removed.
+const reserved = 1 << 20
+
+func reserve(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	err = unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_KEEP_SIZE, 0, reserved)
+	if errors.Is(err, unix.EOPNOTSUPP) { // not on every file system
+		return nil
+	}
+	return err
 }
 
 // openTimeout bounds the wait for another process to let go of the database: there is none.

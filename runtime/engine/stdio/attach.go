@@ -5,7 +5,11 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"time"
 )
+
+// answerTime is what a process gets to answer the last input of a client that leaves then.
+const answerTime = 300 * time.Millisecond
 
 // ErrGone says that a client has left without a word.
 var ErrGone = errors.New("the client has gone")
@@ -13,8 +17,8 @@ var ErrGone = errors.New("the client has gone")
 // AttachOptions say what a client gives and takes.
 type AttachOptions struct {
 	// Stdin is the client's input; nil: none. A process whose hub has no input leaves it unread. Its end ends the
-	// process's input where StdinOnce is set and there is no terminal. The output goes on in any case: Docker cuts it off
-	// where the input is not ended.
+	// process's input where StdinOnce is set and there is no terminal. Else it ends the attachment, as in Docker, but not before
+	// the answer to it could come: echo ps | docker attach shell.
 	Stdin io.Reader
 	// StdinDone, if not nil, is called when Stdin is not read any more, or will not be.
 	StdinDone func()
@@ -109,6 +113,15 @@ func (h *Hub) serveInput(ctx context.Context, v *viewer, a AttachOptions) bool {
 		v.leave(ErrDetached)
 	case h.once && !h.tty:
 		h.endInput()
+	default:
+		answer := time.NewTimer(answerTime)
+		defer answer.Stop()
+		select {
+		case <-answer.C:
+			v.leave(nil)
+		case <-h.done:
+		case <-ctx.Done():
+		}
 	}
 	return detached
 }

@@ -111,7 +111,9 @@ func (r *Reader) Blob(digest string) ([]byte, error) {
 }
 
 // ArchivePath is where the archive of a layer is.
-func (r *Reader) ArchivePath(diffID string) string { return filepath.Join(r.dir, LayersDir, Hex(diffID)) }
+func (r *Reader) ArchivePath(diffID string) string {
+	return filepath.Join(r.dir, LayersDir, Hex(diffID))
+}
 
 // Hex is the name of the directory of a layer, or of the file of a blob.
 func Hex(digest string) string { return strings.TrimPrefix(digest, "sha256:") }
