@@ -27,8 +27,8 @@ func (m *Manager) Connect(ctx context.Context, ref, containerID string, asked *n
 		return Joined{}, err
 	}
 	before := m.gatewayOf(mb, e)
-	if err := m.attach(mb, e, before); err != nil {
-		return Joined{}, errors.Join(err, m.expel(mb, e))
+	if err := m.attach(mb, e, before); err != nil { //nolint:contextcheck // proxies outlive the call
+		return Joined{}, errors.Join(err, m.expel(mb, e)) //nolint:contextcheck // as above
 	}
 	m.tell(eventtypes.ActionConnect, e.segment, map[string]string{"container": containerID})
 	return m.joined(mb), nil
@@ -56,7 +56,7 @@ func (m *Manager) Disconnect(ctx context.Context, ref, containerID string) (Join
 	case e == nil:
 		return Joined{}, fmt.Errorf("container %s is not connected to network %s", containerID, s.Name)
 	}
-	err = m.expel(mb, e)
+	err = m.expel(mb, e) //nolint:contextcheck // proxies outlive the call
 	m.tell(eventtypes.ActionDisconnect, s, map[string]string{"container": containerID})
 	return m.joined(mb), err
 }

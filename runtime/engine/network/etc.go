@@ -29,7 +29,7 @@ func (m *Manager) resolvConf(mb *member) string {
 	for _, s := range servers {
 		fmt.Fprintf(&b, "nameserver %s\n", s)
 	}
-	if search := mb.join.DNSSearch; len(search) > 0 && !(len(search) == 1 && search[0] == ".") {
+	if search := mb.join.DNSSearch; len(search) > 1 || len(search) == 1 && search[0] != "." {
 		fmt.Fprintf(&b, "search %s\n", strings.Join(search, " "))
 	}
 	if len(options) > 0 {

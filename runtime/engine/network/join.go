@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -31,7 +30,7 @@ func (m *Manager) Join(ctx context.Context, j Join) (Joined, error) {
 		return Joined{}, err
 	}
 	defer mb.busy.Unlock()
-	if err := m.setUp(mb); err != nil {
+	if err := m.setUp(mb); err != nil { //nolint:contextcheck // proxies and the resolver outlive the call
 		return Joined{}, errors.Join(fmt.Errorf("failed to set up container networking: %w", err), m.tearDown(mb))
 	}
 	for _, e := range mb.endpoints {
@@ -227,71 +226,6 @@ func (m *Manager) setRoute(mb *member, in *netlink.Handle) error {
 	return nil
 }
 
-// publish binds the container's ports on its gateway's endpoint. busy is held. What was published before must be withdrawn.
-func (m *Manager) publish(mb *member) error {
-	m.mu.Lock()
-	gateway := mb.gateway()
-	m.mu.Unlock()
-	if gateway == nil {
-		return nil
-	}
-	list, err := wishes(mb.join, gateway.segment.Bridge.HostIP)
-	if err == nil {
-		err = m.publishAll(mb, list, gateway)
-	}
-	if err != nil {
-		return fmt.Errorf("driver failed programming external connectivity on endpoint %s (%s): %w", mb.join.Name, gateway.id, err)
-	}
-	return nil
-}
-
-func (m *Manager) publishAll(mb *member, list []wish, gateway *endpoint) error {
-	var routes []route
-	for _, w := range list {
-		b, err := m.bind(w, gateway.address)
-		if err != nil {
-			return errors.Join(err, m.withdraw(mb))
-		}
-		mb.bindings = append(mb.bindings, b)
-		routes = append(routes, b.routes...)
-	}
-	m.notePublished(mb)
-	if len(routes) == 0 {
-		return nil
-	}
-	fw, err := m.prepare()
-	if err == nil {
-		err = fw.addRoutes(routes)
-	}
-	if err != nil {
-		return errors.Join(err, m.withdraw(mb))
-	}
-	m.forgetFlows(routes)
-	return nil
-}
-
-// withdraw takes back what publish did. busy is held.
-func (m *Manager) withdraw(mb *member) error {
-	var routes []route
-	for _, b := range mb.bindings {
-		routes = append(routes, b.routes...)
-	}
-	var err error
-	if len(routes) > 0 {
-		var fw *firewall
-		if fw, err = m.prepare(); err == nil {
-			err = fw.removeRoutes(routes)
-		}
-		m.forgetFlows(routes)
-	}
-	for _, b := range mb.bindings {
-		m.unbind(b)
-	}
-	mb.bindings = nil
-	m.notePublished(mb)
-	return err
-}
-
 // openPorts lets programs without privileges use low ports and ping, as in Docker's containers. It acts on the network
 // namespace of the thread that it runs on.
 func (m *Manager) openPorts() error {
@@ -314,8 +248,6 @@ func upLoopback(in *netlink.Handle) error {
 	}
 	return nil
 }
-
-func decimal(n uint16) string { return strconv.Itoa(int(n)) }
 
 // tell publishes an event of a network.
 func (m *Manager) tell(action eventtypes.Action, s *segment, attributes map[string]string) {

@@ -8,8 +8,9 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	"berth/runtime/engine/network"
 	networktypes "github.com/moby/moby/api/types/network"
+
+	"berth/runtime/engine/network"
 )
 
 func TestDefaultBridge(t *testing.T) {

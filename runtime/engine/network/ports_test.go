@@ -20,7 +20,7 @@ func TestPortsTaken(t *testing.T) {
 	l.join(t, "first", publish("80/tcp", "8080"))
 	busy, err := net.Listen("tcp", "127.0.0.1:8081")
 	must(t, err)
-	defer busy.Close()
+	t.Cleanup(func() { _ = busy.Close() })
 	for host, want := range map[string]string{
 		"8080": "Bind for 0.0.0.0:8080 failed: port is already allocated",
 		"8081": "failed to bind host port 0.0.0.0:8081/tcp: address already in use",
@@ -125,7 +125,7 @@ func TestListening(t *testing.T) {
 	l.join(t, "web", publish("80/tcp", "8080"))
 	own, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
-	defer own.Close()
+	t.Cleanup(func() { _ = own.Close() })
 	port := netip.MustParseAddrPort(own.Addr().String()).Port()
 	comm, err := os.ReadFile("/proc/self/comm")
 	must(t, err)
@@ -161,7 +161,7 @@ func BenchmarkListening(b *testing.B) {
 	l.join(b, "web", publish("80/tcp", "8080"))
 	own, err := net.Listen("tcp", "127.0.0.1:0")
 	must(b, err)
-	defer own.Close()
+	b.Cleanup(func() { _ = own.Close() })
 	for b.Loop() {
 		_, err := l.Listening(b.Context())
 		must(b, err)

@@ -212,7 +212,7 @@ func (r *resolver) lookUp(name string) []netip.Addr {
 			n = n[:len(n)-len(suffix)]
 		}
 		if found := s.addressesOf(mine, n); len(found) > 0 {
-			rand.Shuffle(len(found), func(i, j int) { found[i], found[j] = found[j], found[i] })
+			rand.Shuffle(len(found), func(i, j int) { found[i], found[j] = found[j], found[i] }) // #nosec G404 -- no secret
 			return found
 		}
 	}

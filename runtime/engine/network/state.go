@@ -39,12 +39,14 @@ func (m *Manager) load() error {
 	}
 	subnet := netip.MustParsePrefix(defaultSubnet)
 	for _, r := range []record{
-		{Name: network.NetworkBridge, Driver: driverBridge, Subnet: subnet, Gateway: subnet.Addr().Next(),
+		{
+			Name: network.NetworkBridge, Driver: driverBridge, Subnet: subnet, Gateway: subnet.Addr().Next(),
 			Bridge: bridgeConfig{Interface: "docker0"},
 			Options: map[string]string{
 				optionDefault: "true", optionICC: "true", optionMasquerade: "true", optionHostIP: "0.0.0.0",
 				optionName: "docker0", optionMTU: "1500",
-			}},
+			},
+		},
 		{Name: network.NetworkHost, Driver: driverHost},
 		{Name: network.NetworkNone, Driver: driverNull},
 	} {

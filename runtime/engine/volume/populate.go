@@ -18,7 +18,7 @@ import (
 // the volume, so that it is not removed meanwhile.
 func (s *Store) Populate(ctx context.Context, name, from string) error {
 	if info, err := os.Stat(from); err != nil || !info.IsDir() {
-		return nil //nolint:nilerr // the image has no directory there: runc makes it
+		return nil // the image has no directory there: runc makes it
 	}
 	s.mu.Lock()
 	e, err := s.find(name)

@@ -100,8 +100,8 @@ func (s *Store) load(name string) error {
 	if strings.HasPrefix(name, removing) {
 		return os.RemoveAll(path)
 	}
-	if checkName(name) != nil {
-		return nil
+	if checkName(name) != nil { // not ours, such as lost+found
+		return nil //nolint:nilerr // no error of ours either
 	}
 	m := meta{Name: name}
 	b, err := os.ReadFile(filepath.Join(path, metaFile))

@@ -135,14 +135,14 @@ func TestEventsOfAContainer(t *testing.T) {
 
 func TestPrune(t *testing.T) {
 	s, bus, _ := open(t, volume.Options{})
-	make := func(r volumetypes.CreateRequest) string {
+	fill := func(r volumetypes.CreateRequest) string {
 		v, err := s.Create(r)
 		must(t, err)
 		must(t, os.WriteFile(filepath.Join(v.Mountpoint, "f"), []byte("12345"), 0o600))
 		return v.Name
 	}
-	used, unused := make(volumetypes.CreateRequest{}), make(volumetypes.CreateRequest{})
-	named, kept := make(volumetypes.CreateRequest{Name: "named"}), make(volumetypes.CreateRequest{Name: "kept", Labels: map[string]string{"keep": ""}})
+	used, unused := fill(volumetypes.CreateRequest{}), fill(volumetypes.CreateRequest{})
+	named, kept := fill(volumetypes.CreateRequest{Name: "named"}), fill(volumetypes.CreateRequest{Name: "kept", Labels: map[string]string{"keep": ""}})
 	_, err := s.Use(used, "c1")
 	must(t, err)
 	report, err := s.Prune(t.Context(), nil)
