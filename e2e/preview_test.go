@@ -79,6 +79,9 @@ func TestPreview(t *testing.T) {
 	if got := res.Header["Set-Cookie"]; len(got) != 1 || got[0] != "own=1" || res.Header.Get("Content-Security-Policy") != "" {
 		t.Errorf("the visitor was sent %v", res.Header)
 	}
+	if got := ports(t, s, box); got != `[{"port":8080,"process":"perl"}]` {
+		t.Errorf("the ports are %s", got)
+	}
 	d := websocket.Dialer{NetDialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "tcp", strings.TrimPrefix(s.url, "http://"))
 	}}
@@ -96,6 +99,20 @@ func TestPreview(t *testing.T) {
 	if res, body := get(8080, "Accept", "text/html"); res.StatusCode != http.StatusNotFound || strings.Contains(body, "refresh") {
 		t.Errorf("after the end: %s %s", res.Status, body)
 	}
+}
+
+// ports is what the session's page asks for.
+func ports(t *testing.T, s *server, box *session) string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+"/api/v1/sessions/"+string(box.id)+"/ports", nil)
+	must(t, err)
+	req.Header.Set("Authorization", "Bearer "+box.token)
+	res, err := http.DefaultClient.Do(req)
+	must(t, err)
+	defer func() { _ = res.Body.Close() }()
+	b, err := io.ReadAll(res.Body)
+	must(t, err)
+	return strings.TrimSpace(string(b))
 }
 
 // TestDockerFromOutside: docker against a session, with its token from anywhere, and on its socket as root.
