@@ -135,3 +135,39 @@ func TestDockerFromOutside(t *testing.T) {
 		t.Errorf("inside: %+v", got)
 	}
 }
+
+// TestContainersFromOutside runs containers by `berth docker`: input to its end, output whole, and a published port's page.
+func TestContainersFromOutside(t *testing.T) {
+	s := newServer(t, dockerEnvironments)
+	s.start()
+	box := s.open("debian")
+	t.Setenv("HOME", t.TempDir())
+	docker := func(stdin string, args ...string) result {
+		return s.berth(strings.NewReader(stdin), append([]string{"docker", "--token", box.token, string(box.id), "--"}, args...)...)
+	}
+	if got := docker(strings.Repeat("x", 1<<20), "run", "--rm", "-i", "busybox", "sh", "-c", "wc -c; exit 3"); got.code != 3 || got.out != "1048576\n" {
+		t.Errorf("run -i: %+v", got)
+	}
+	const site = "mkdir /w && echo hello >/w/index.html && exec httpd -f -p 80 -h /w"
+	if got := docker("", "run", "-d", "--name", "web", "-p", "8080:80", "busybox", "sh", "-c", site); got.code != 0 {
+		t.Fatalf("run -d: %+v", got)
+	}
+	eventually(t, patience, func() error {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url, nil)
+		must(t, err)
+		req.Host = "8080-" + string(box.id) + ".localhost"
+		res, err := http.DefaultClient.Do(req)
+		must(t, err)
+		defer func() { _ = res.Body.Close() }()
+		if b, err := io.ReadAll(res.Body); err != nil || string(b) != "hello\n" {
+			return fmt.Errorf("%s %q, %w", res.Status, b, err)
+		}
+		return nil
+	})
+	if got := ports(t, s, box); got != `[{"port":8080,"process":"web"}]` {
+		t.Errorf("the ports are %s", got)
+	}
+	if got := docker("typed", "exec", "-i", "web", "cat"); got.out != "typed" {
+		t.Errorf("exec -i: %+v", got)
+	}
+}
