@@ -79,6 +79,9 @@ func TestPreview(t *testing.T) {
 	if got := res.Header["Set-Cookie"]; len(got) != 1 || got[0] != "own=1" || res.Header.Get("Content-Security-Policy") != "" {
 		t.Errorf("the visitor was sent %v", res.Header)
 	}
+	if got := ports(t, s, box); got != `[{"port":8080,"process":"perl"}]` {
+		t.Errorf("the ports are %s", got)
+	}
 	d := websocket.Dialer{NetDialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "tcp", strings.TrimPrefix(s.url, "http://"))
 	}}
@@ -96,6 +99,20 @@ func TestPreview(t *testing.T) {
 	if res, body := get(8080, "Accept", "text/html"); res.StatusCode != http.StatusNotFound || strings.Contains(body, "refresh") {
 		t.Errorf("after the end: %s %s", res.Status, body)
 	}
+}
+
+// ports is what the session's page asks for.
+func ports(t *testing.T, s *server, box *session) string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+"/api/v1/sessions/"+string(box.id)+"/ports", nil)
+	must(t, err)
+	req.Header.Set("Authorization", "Bearer "+box.token)
+	res, err := http.DefaultClient.Do(req)
+	must(t, err)
+	defer func() { _ = res.Body.Close() }()
+	b, err := io.ReadAll(res.Body)
+	must(t, err)
+	return strings.TrimSpace(string(b))
 }
 
 // TestDockerFromOutside: docker against a session, with its token from anywhere, and on its socket as root.
@@ -116,5 +133,41 @@ func TestDockerFromOutside(t *testing.T) {
 	}
 	if got := box.sh("docker version --format '{{.Server.Version}}'"); !strings.HasPrefix(got.Stdout, "28.") {
 		t.Errorf("inside: %+v", got)
+	}
+}
+
+// TestContainersFromOutside runs containers by `berth docker`: input to its end, output whole, and a published port's page.
+func TestContainersFromOutside(t *testing.T) {
+	s := newServer(t, dockerEnvironments)
+	s.start()
+	box := s.open("debian")
+	t.Setenv("HOME", t.TempDir())
+	docker := func(stdin string, args ...string) result {
+		return s.berth(strings.NewReader(stdin), append([]string{"docker", "--token", box.token, string(box.id), "--"}, args...)...)
+	}
+	if got := docker(strings.Repeat("x", 1<<20), "run", "--rm", "-i", "busybox", "sh", "-c", "wc -c; exit 3"); got.code != 3 || got.out != "1048576\n" {
+		t.Errorf("run -i: %+v", got)
+	}
+	const site = "mkdir /w && echo hello >/w/index.html && exec httpd -f -p 80 -h /w"
+	if got := docker("", "run", "-d", "--name", "web", "-p", "8080:80", "busybox", "sh", "-c", site); got.code != 0 {
+		t.Fatalf("run -d: %+v", got)
+	}
+	eventually(t, patience, func() error {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url, nil)
+		must(t, err)
+		req.Host = "8080-" + string(box.id) + ".localhost"
+		res, err := http.DefaultClient.Do(req)
+		must(t, err)
+		defer func() { _ = res.Body.Close() }()
+		if b, err := io.ReadAll(res.Body); err != nil || string(b) != "hello\n" {
+			return fmt.Errorf("%s %q, %w", res.Status, b, err)
+		}
+		return nil
+	})
+	if got := ports(t, s, box); got != `[{"port":8080,"process":"web"}]` {
+		t.Errorf("the ports are %s", got)
+	}
+	if got := docker("typed", "exec", "-i", "web", "cat"); got.out != "typed" {
+		t.Errorf("exec -i: %+v", got)
 	}
 }

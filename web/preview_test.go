@@ -193,7 +193,7 @@ func TestPreviewStreams(t *testing.T) {
 	v := s.visitor(t)
 	c := v.create(t)
 	next := make(chan string)
-	s.Sandbox(c.ID).Listen(8080, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s.Sandbox(c.ID).Listen(8080, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		for word := range next {
 			_, _ = w.Write([]byte(word))
 			_ = http.NewResponseController(w).Flush()

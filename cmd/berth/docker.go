@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -50,12 +51,10 @@ func (d *dockerCommand) Run(ctx context.Context, w words) (err error) {
 	server := &http.Server{
 		Handler: c.Docker(d.ID), ReadHeaderTimeout: time.Minute, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug),
 	}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(l) }()
-	defer func() {
-		_ = server.Close() // the command has ended: nobody is left to be answered
-		<-served
-	}()
+	var serving sync.WaitGroup
+	serving.Go(func() { _ = server.Serve(l) }) // until it is closed
+	defer serving.Wait()
+	defer func() { err = errors.Join(err, server.Close()) }()
 	cmd, err := dockerCLI(dir, w.after(d.Args))
 	if err != nil {
 		return err

@@ -115,7 +115,8 @@ func (e *engine) serve(ctx context.Context) error {
 		return err
 	}
 	server := (&api.Server{
-		Workspace: e.workspace, Routes: []api.Routes{e.terminals, e.commands}, Docker: e.host, Ports: e.host, Version: e.version, Log: e.log,
+		Workspace: e.workspace, Routes: []api.Routes{e.terminals, e.commands}, Docker: e.host, Ports: &listeners{host: e.host},
+		Version: e.version, Log: e.log,
 	}).HTTPServer()
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,7 +10,6 @@ import (
 	"path/filepath"
 	"sync"
 
-	"berth/runtime/engine/api"
 	"berth/runtime/engine/boot"
 	"berth/runtime/engine/container"
 	"berth/runtime/engine/dockerapi"
@@ -40,9 +38,8 @@ type host struct {
 
 	events events.Bus
 
-	mu       sync.Mutex // held while the rooms are made
-	networks *network.Manager
-	rooms    *rooms // nil: nobody has asked yet
+	mu    sync.Mutex // held while the rooms are made
+	rooms *rooms     // nil: nobody has asked yet
 }
 
 // rooms are the parts of a Docker host.
@@ -65,23 +62,6 @@ func (h *host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rooms.api.ServeHTTP(w, r)
 }
 
-// Listening returns the TCP ports that answer in the sandbox's network, published ones among them. Looking does not start the
-// rest of the Docker host.
-func (h *host) Listening(ctx context.Context) ([]api.Listener, error) {
-	h.mu.Lock()
-	err := h.openNetworks()
-	h.mu.Unlock()
-	if err != nil {
-		return nil, err
-	}
-	found, err := h.networks.Listening(ctx)
-	listeners := make([]api.Listener, len(found))
-	for i, l := range found {
-		listeners[i] = api.Listener{Port: l.Port, Process: cmp.Or(l.Process, l.ContainerName), Addresses: l.Addresses}
-	}
-	return listeners, err
-}
-
 // open makes the rooms, once. What failed is tried again by the next request.
 func (h *host) open() (*rooms, error) {
 	h.mu.Lock()
@@ -89,13 +69,10 @@ func (h *host) open() (*rooms, error) {
 	if h.rooms != nil {
 		return h.rooms, nil
 	}
-	if err := h.openNetworks(); err != nil {
-		return nil, err
-	}
-	r := &rooms{networks: h.networks}
-	for _, step := range []func(*rooms) error{h.openImages, h.openVolumes, h.openContainers} {
+	r := &rooms{}
+	for _, step := range []func(*rooms) error{h.openImages, h.openNetworks, h.openVolumes, h.openContainers} {
 		if err := step(r); err != nil {
-			return nil, errors.Join(err, r.close())
+			return nil, errors.Join(err, r.close(h.ctx))
 		}
 	}
 	r.api = dockerapi.New(h.log, h.parts(r)...)
@@ -110,11 +87,7 @@ func (h *host) openImages(r *rooms) (err error) {
 	return err
 }
 
-// openNetworks makes the networks' room, once. h.mu is held.
-func (h *host) openNetworks() (err error) {
-	if h.networks != nil {
-		return nil
-	}
+func (h *host) openNetworks(r *rooms) (err error) {
 	var dns []netip.Addr
 	for _, s := range h.config.DNS {
 		a, err := netip.ParseAddr(s)
@@ -123,7 +96,7 @@ func (h *host) openNetworks() (err error) {
 		}
 		dns = append(dns, a)
 	}
-	h.networks, err = network.New(h.ctx, network.Options{
+	r.networks, err = network.New(h.ctx, network.Options{
 		Dir: filepath.Join(hostDir, "network"), RunDir: filepath.Join(hostRun, "netns"), DNS: dns, Events: &h.events, Log: h.log,
 	})
 	return err
@@ -153,10 +126,15 @@ func (h *host) openContainers(r *rooms) (err error) {
 }
 
 // close undoes what open made before it failed.
-func (r *rooms) close() error {
+func (r *rooms) close(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	defer cancel()
 	var err error
 	if r.containers != nil {
 		err = r.containers.Close()
+	}
+	if r.networks != nil {
+		err = errors.Join(err, r.networks.Close(ctx))
 	}
 	if r.images != nil {
 		err = errors.Join(err, r.images.Close())

@@ -1,10 +1,10 @@
 package api
 
 import (
-	"errors"
 	"io"
 	"net"
 	"net/http"
+	"sync"
 )
 
 // halves is a connection of which one direction can end before the other, as TCP and unix sockets can.
@@ -30,24 +30,27 @@ func tunnel(w http.ResponseWriter, there net.Conn) {
 	if n := early.Reader.Buffered(); n > 0 {
 		from = io.MultiReader(io.LimitReader(early.Reader, int64(n)), here)
 	}
-	done := make(chan error, 2)
-	go func() { done <- pass(there, from, there) }()
-	go func() { done <- pass(here, there, here) }()
-	if err := <-done; err == nil {
-		<-done
-		return
+	var passing sync.WaitGroup
+	for _, p := range []struct {
+		to   net.Conn
+		from io.Reader
+	}{{there, from}, {here, there}} {
+		passing.Go(func() {
+			if pass(p.to, p.from) != nil {
+				_, _ = here.Close(), there.Close() // wakes the other direction
+			}
+		})
 	}
-	_ = errors.Join(here.Close(), there.Close()) // wakes the other one
-	<-done
+	passing.Wait()
 }
 
 // pass copies until the end of from, and passes that end on.
-func pass(to io.Writer, from io.Reader, end net.Conn) error {
+func pass(to net.Conn, from io.Reader) error {
 	if _, err := io.Copy(to, from); err != nil {
 		return err
 	}
-	if h, ok := end.(halves); ok {
+	if h, ok := to.(halves); ok {
 		return h.CloseWrite()
 	}
-	return end.Close()
+	return to.Close()
 }

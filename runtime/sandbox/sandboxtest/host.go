@@ -26,7 +26,7 @@ type Host struct {
 }
 
 // place is all that makes up a corner, in a form that another process can be told.
-type place struct{ Instance, Data, Run, Images, Runc, DockerInit string }
+type place struct{ Instance, Data, Run, Images, Runc, DockerInit, DockerDir string }
 
 func (p place) config() (sandbox.Config, error) {
 	images, err := imagecache.Open(filepath.Join(p.Images, "images"))
@@ -43,7 +43,7 @@ func (p place) config() (sandbox.Config, error) {
 	}
 	net, err := network.Open(network.Config{Instance: p.Instance})
 	return sandbox.Config{
-		Instance: p.Instance, DataDir: p.Data, RunDir: p.Run, Runc: p.Runc, DockerInit: p.DockerInit,
+		Instance: p.Instance, DataDir: p.Data, RunDir: p.Run, Runc: p.Runc, DockerInit: p.DockerInit, DockerDir: p.DockerDir,
 		Images: images, Cgroups: corner, Network: net,
 	}, err
 }
@@ -81,6 +81,7 @@ func (c Corner) Clean(t *testing.T) []sessions.ID {
 	p := place{
 		Instance: c.Instance, Data: c.DataDir, Run: c.RunDir, Images: filepath.Dir(c.Images),
 		Runc: Program(t, "runc"), DockerInit: Program(t, "docker-init"),
+		DockerDir: filepath.Dir(Program(t, "runc")), // as that server: on a full disk there is no room for other programs
 	}
 	config, err := p.config()
 	check(t, err)
