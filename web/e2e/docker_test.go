@@ -153,7 +153,7 @@ func TestImagesAndPull(t *testing.T) {
 	furnish(d)
 	const list = `document.querySelector("#dock-images .images").innerText`
 	run(t, ctx, "the list", panel("images"), until(list+`.includes("44 MB its own, 8 MB shared")`), until(list+`.includes("2 containers")`),
-		until(`document.getElementById("images-total").textContent.startsWith("514 MB in all")`))
+		until(`document.getElementById("images-total").textContent.startsWith("514 MB of the disk")`))
 	run(t, ctx, "run is typed, not run", press("Type docker run postgres:18 into the shell"), shows("docker run -it --rm postgres:18"))
 	if got := s.Sandbox(id).Terminal("1").Input(); got != "docker run -it --rm postgres:18" {
 		t.Errorf("the shell was given %q", got)
