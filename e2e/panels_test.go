@@ -33,6 +33,11 @@ func TestPanels(t *testing.T) {
 	b.do("back", named("Back to all containers"), named("web, running: details"), named("pause web"), saysRow("web", "paused"), named("unpause web"), saysRow("web", "running"))
 	b.do("a shell in it", named("Shell in web"), shows("docker exec -it web"), shows("built-in shell"), types("clear; cat /proc/1/cmdline\r"), shows("echo tick"))
 	b.do("kill and start", named("kill web"), saysRow("web", "exited", "exit status 137"), named("start web"), saysRow("web", "running"))
+	s.kill()
+	b.do("the server is gone", until(`document.getElementById("dock-link").textContent.includes("reconnecting")`), saysRow("web", "running"))
+	s.start()
+	b.do("the server is back", until(`document.getElementById("dock-link").textContent === ""`), shows("root@debian"), types("clear; docker rename web site\r"),
+		saysRow("site", "running"), types("docker rename site web\r"), saysRow("web", "running"))
 	b.do("images", click("#dock-tab-images"), until(`document.querySelector("#dock-images .images").innerText.includes("busybox")`))
 	b.picture("images")
 	b.do("pull", click("#pull-name"), script(`document.getElementById("pull-name").value = "busybox"; document.getElementById("pull-form").requestSubmit()`), until(`document.querySelector(".pull")?.innerText.match(/up to date|Downloaded/)`))
