@@ -58,6 +58,11 @@ export class Ports {
     this.root.hidden = found.length === 0;
   }
 
+  // actions are for the palette.
+  actions() {
+    return [...this.chips].filter(([, chip]) => chip.href).map(([port, chip]) => ({ name: `Open port ${port}`, run: () => chip.click() }));
+  }
+
   chip({ port, process }) {
     const href = portURL(port, this.session.id), what = `Port ${port}` + (process ? ` (${process})` : "");
     const chip = href

@@ -141,6 +141,7 @@ function actions() {
     { name: "Screen reader mode on or off", run: screenReader },
     { name: "Draw with WebGL or without", run: renderer },
     { name: "To the first page", run: () => location.assign("/") },
+    ...ports.actions(),
     ...dock.actions(ready),
   ];
 }

@@ -153,7 +153,7 @@ func TestImagesAndPull(t *testing.T) {
 	furnish(d)
 	const list = `document.querySelector("#dock-images .images").innerText`
 	run(t, ctx, "the list", panel("images"), until(list+`.includes("44 MB its own, 8 MB shared")`), until(list+`.includes("2 containers")`),
-		until(`document.getElementById("images-total").textContent.startsWith("514 MB in all")`))
+		until(`document.getElementById("images-total").textContent.startsWith("514 MB of the disk")`))
 	run(t, ctx, "run is typed, not run", press("Type docker run postgres:18 into the shell"), shows("docker run -it --rm postgres:18"))
 	if got := s.Sandbox(id).Terminal("1").Input(); got != "docker run -it --rm postgres:18" {
 		t.Errorf("the shell was given %q", got)
@@ -198,6 +198,12 @@ func TestDockerComesBack(t *testing.T) {
 	d.Take(id64("3"))
 	box.Refuse(false)
 	run(t, ctx, "it is back", until(`document.getElementById("dock-link").textContent === ""`), until(rowsOf+`.length === 3`))
+	run(t, ctx, "a pull", panel("images"), click("#pull-name"), keys("slow:1\r"), asked(d, "POST images/create?fromImage=slow"))
+	box.Cut()
+	run(t, ctx, "goes on", until(`document.querySelector(".pull").innerText.includes("reconnecting")`), until(`document.querySelector(".pull").innerText.includes("going on")`))
+	d.Pull("slow:1", `{"status":"Status: Image is up to date for slow:1"}`)
+	d.Pull("slow:1", "")
+	run(t, ctx, "and ends", until(`document.querySelector(".pull").innerText.includes("up to date")`), panel("containers"), row("web"))
 	run(t, ctx, "open after a reload", chromedp.Reload(), row("web"))
 	run(t, ctx, "folded after a reload", press("Fold the panel"), until(`document.getElementById("dock-body").hidden`), chromedp.Reload(), visible(".tabbar"), until(`document.getElementById("dock-body").hidden`))
 }

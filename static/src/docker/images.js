@@ -30,7 +30,7 @@ export class Images {
     this.empty.hidden = all.length > 0;
     const usage = this.live.lists.usage,
       size = usage?.ImageUsage?.TotalSize ?? usage?.LayersSize;
-    text(this.total, size >= 0 && all.length ? `${bytes(size)} in all, shared layers once` : "");
+    text(this.total, size >= 0 && all.length ? `${bytes(size)} of the disk` : "");
   }
 
   async remove(row, force) {
