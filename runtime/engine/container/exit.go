@@ -183,3 +183,29 @@ func (m *Manager) resume() {
 		}
 	}
 }
+
+// settled is Get for those who ask how a container is: where its process has ended, that has been dealt with. Who has seen the
+// last of its output would be told that it runs.
+func (m *Manager) settled(ctx context.Context, ref string) (*Container, error) {
+	c, err := m.Get(ref)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	r := c.run
+	c.mu.Unlock()
+	if r == nil {
+		return c, nil
+	}
+	select {
+	case <-r.process.Done():
+	default:
+		return c, nil
+	}
+	select {
+	case <-r.ended:
+		return c, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}

@@ -15,7 +15,7 @@ const driverName = "overlay2"
 
 // Inspect tells all there is to know of a container.
 func (m *Manager) Inspect(ctx context.Context, ref string, size bool) (api.InspectResponse, error) {
-	c, err := m.Get(ref)
+	c, err := m.settled(ctx, ref)
 	if err != nil {
 		return api.InspectResponse{}, err
 	}

@@ -21,7 +21,7 @@ type RemoveOptions struct {
 
 // Remove removes a container.
 func (m *Manager) Remove(ctx context.Context, ref string, o RemoveOptions) error {
-	c, err := m.Get(ref)
+	c, err := m.settled(ctx, ref)
 	if err != nil {
 		return err
 	}

@@ -18,7 +18,7 @@ import (
 
 // Start starts a container. What fails leaves nothing but the reason in its state.
 func (m *Manager) Start(ctx context.Context, ref string) error {
-	c, err := m.Get(ref)
+	c, err := m.settled(ctx, ref)
 	if err != nil {
 		return err
 	}

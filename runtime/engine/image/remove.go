@@ -70,7 +70,7 @@ func (s *Store) Remove(ctx context.Context, ref string, o RemoveOptions) ([]imag
 	if r == nil {
 		return s.hide(ref)
 	}
-	removal := removal{Store: s, all: all, options: o}
+	removal := removal{Store: s, all: all, options: o, ref: ref}
 	if name, err := parseName(ref); err == nil && (slices.Contains(r.names, name.String()) || slices.Contains(r.digests, name.String())) {
 		err = removal.name(scoped(ctx), r, name)
 		return removal.done, errors.Join(err, s.collectNow(ctx))
@@ -113,6 +113,7 @@ type removal struct {
 	*Store
 	all     map[string]*record
 	options RemoveOptions
+	ref     string // as it was asked for
 	done    []image.DeleteResponse
 }
 
@@ -123,7 +124,7 @@ func (r *removal) name(ctx context.Context, rec *record, name reference.Named) e
 	users := r.InUse(rec.id)
 	if last && len(users) > 0 && !r.options.Force {
 		return conflict("conflict: unable to remove repository reference %q (must force) - container %s is using its referenced image %s",
-			reference.FamiliarString(name), short(users[0].ID), short(rec.id))
+			r.ref, short(users[0].ID), short(rec.id))
 	}
 	if err := r.untag(ctx, rec, full); err != nil {
 		return err
