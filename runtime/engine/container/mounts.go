@@ -108,7 +108,7 @@ func bind(from string, p *mountPoint) specs.Mount {
 	if propagation == "" {
 		propagation = apimount.PropagationRPrivate
 	}
-	access := "rw"
+	access := "" // not rw: what the host has read-only, and locked, stays so
 	if !p.RW {
 		access = "ro"
 	}
@@ -120,9 +120,11 @@ func bind(from string, p *mountPoint) specs.Mount {
 			access = "rro"
 		}
 	}
-	return specs.Mount{
-		Destination: p.Destination, Type: "bind", Source: from, Options: []string{kind, access, string(propagation)},
+	options := []string{kind, string(propagation)}
+	if access != "" {
+		options = append(options, access)
 	}
+	return specs.Mount{Destination: p.Destination, Type: "bind", Source: from, Options: options}
 }
 
 // tmpfs is one with Docker's options, but for those that were given.

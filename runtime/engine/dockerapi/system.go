@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/moby/moby/api/types/build"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/image"
 	"github.com/moby/moby/api/types/registry"
@@ -57,6 +58,7 @@ func (s *System) Routes(r *Router) {
 	r.Handle(http.MethodGet, "/version", s.version)
 	r.Handle(http.MethodGet, "/info", s.info)
 	r.Handle(http.MethodGet, "/system/df", s.diskUsage)
+	r.Handle(http.MethodPost, "/build/prune", s.pruneBuilds)
 	for _, topic := range []string{"swarm", "services", "nodes", "tasks", "secrets", "configs"} {
 		r.Handle(http.MethodGet, "/"+topic, notSwarm)
 		r.Handle(http.MethodPost, "/"+topic+"{rest:.*}", notSwarm)
@@ -158,6 +160,11 @@ func (s *System) diskUsage(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return JSON(w, http.StatusOK, legacyUsage{Usage: u, BuildCache: []any{}})
+}
+
+// pruneBuilds is asked by `docker system prune`. There is no builder, and so no cache of one.
+func (s *System) pruneBuilds(w http.ResponseWriter, _ *http.Request) error {
+	return JSON(w, http.StatusOK, build.CachePruneReport{CachesDeleted: []string{}})
 }
 
 // notSwarm is Docker's answer of a host that is in no swarm.

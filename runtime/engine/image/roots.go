@@ -203,7 +203,18 @@ func (s *Store) RootUsage(ctx context.Context, key string) (rw, root int64, err 
 		return 0, 0, err
 	}
 	below, err := s.layersSize(ctx, config.RootFS.DiffIDs)
-	return u.Size, u.Size + below, err
+	rw = max(0, u.Size-s.emptyRoot(ctx, key))
+	return rw, rw + below, err
+}
+
+// emptyRoot is what the directory itself takes that a root is written to: bytes that nobody has written.
+func (s *Store) emptyRoot(ctx context.Context, key string) int64 {
+	upper, _, err := s.RootDirs(ctx, key)
+	var st unix.Stat_t
+	if err != nil || unix.Lstat(upper, &st) != nil {
+		return 0
+	}
+	return st.Blocks * 512 // stat(2)
 }
 
 // rootImage is the ID of the image that a root was made of.
