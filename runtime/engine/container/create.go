@@ -35,7 +35,7 @@ func (m *Manager) Create(ctx context.Context, o CreateOptions) (r api.CreateResp
 	if r.Warnings, err = m.checkHost(o.HostConfig); err != nil {
 		return r, err
 	}
-	image, err := m.o.Images.Get(ctx, o.Config.Image)
+	image, err := m.o.Images.Get(ctx, o.Image)
 	if err != nil {
 		return r, err
 	}

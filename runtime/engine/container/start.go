@@ -62,12 +62,12 @@ func (m *Manager) start(ctx context.Context, c *Container) error {
 	s := &c.rec.State
 	*s = state{Running: true, PID: r.process.PID, StartedAt: time.Now().UTC(), FinishedAt: s.FinishedAt}
 	c.run = r
-	m.startHealth(c, r)
+	m.startHealth(c, r) //nolint:contextcheck // it goes on when the request is over
 	saved := c.save()
 	c.mu.Unlock()
 	m.warn(c, "state is not kept", saved)
 	m.publish(c, events.ActionStart, nil)
-	m.bg.Go(func() { m.watch(c, r) })
+	m.bg.Go(func() { m.watch(c, r) }) //nolint:contextcheck // so does the container
 	return nil
 }
 

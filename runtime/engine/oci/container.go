@@ -222,7 +222,9 @@ func ExecSpec(c Container, p Process) (*specs.Process, error) {
 }
 
 // BindMount is a mount of something that there is.
-func BindMount(from, to string, options ...string) specs.Mount { return bindMount(from, to, options...) }
+func BindMount(from, to string, options ...string) specs.Mount {
+	return bindMount(from, to, options...)
+}
 
 // DefaultEnv is Docker's PATH for images that set none.
 const DefaultEnv = pathDefault
