@@ -168,7 +168,9 @@ func TestMountOptions(t *testing.T) {
 		{container.Tmpfs("/t", nil), "noexec,nosuid,nodev"},
 		{container.Tmpfs("/t", []string{"exec", "size=1m"}), "nosuid,nodev,exec,size=1m"},
 		{container.Bind("/s", &container.Mount{RW: true}), "rbind,rw,rprivate"},
-		{container.Bind("/s", &container.Mount{Propagation: "rshared"}), "rbind,ro,rshared"},
+		{container.Bind("/s", &container.Mount{Propagation: "rshared"}), "rbind,rro,rshared"},
+		{container.Bind("/s", &container.Mount{Type: "volume"}), "rbind,ro,rprivate"},
+		{container.Bind("/s", &container.Mount{Spec: apimount.Mount{BindOptions: &apimount.BindOptions{ReadOnlyNonRecursive: true}}}), "rbind,ro,rprivate"},
 		{container.Bind("/s", &container.Mount{Spec: apimount.Mount{BindOptions: &apimount.BindOptions{ReadOnlyForceRecursive: true, NonRecursive: true}}}), "bind,rro,rprivate"},
 	} {
 		if got := strings.Join(c.got.Options, ","); got != c.want {

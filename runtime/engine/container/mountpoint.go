@@ -83,6 +83,9 @@ func parseBind(raw, driver string) (*mountPoint, error) {
 		return nil, wrong(err.Error())
 	}
 	p.Mode, p.Make = mode, true
+	if mode == "" && p.Name != "" {
+		p.Mode = "z" // as Docker shows it
+	}
 	if p.Type == apimount.TypeVolume && driver != "" {
 		p.Driver = driver
 	}

@@ -162,6 +162,8 @@ func (c Container) mounts() []specs.Mount {
 		}
 		m.Options = slices.Clone(m.Options)
 		switch {
+		case m.Destination == "/dev/shm" && c.Host.IpcMode.IsNone():
+			continue
 		case m.Destination == "/dev/shm":
 			size := c.ShmSize
 			if size == 0 {
