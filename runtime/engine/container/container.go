@@ -22,6 +22,8 @@ type Container struct {
 	id      string
 	manager *Manager
 
+	unlogged bool // its log driver is none; it stays so
+
 	// life is held by what changes whether the container runs: start, the handling of its end, removal. It is held while
 	// runc is waited for; mu is not.
 	life sync.Mutex
@@ -182,6 +184,7 @@ func (m *Manager) read(id string) (*Container, error) {
 	if c.rec.ID != id || c.rec.Config == nil || c.host == nil {
 		return nil, errors.New("the record is not of this container")
 	}
+	c.unlogged = c.host.LogConfig.Type == noLog
 	if c.rec.Asked != nil { // it ran when the sandbox ended
 		c.rec.Endpoints, c.rec.Asked = c.rec.Asked, nil
 	}

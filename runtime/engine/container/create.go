@@ -35,14 +35,14 @@ func (m *Manager) Create(ctx context.Context, o CreateOptions) (r api.CreateResp
 	if r.Warnings, err = m.checkHost(o.HostConfig); err != nil {
 		return r, err
 	}
-	image, err := m.o.Images.Get(ctx, o.Config.Image)
+	image, err := m.o.Images.Get(ctx, o.Image)
 	if err != nil {
 		return r, err
 	}
 	if err := merge(o.Config, image.Config.Config); err != nil {
 		return r, err
 	}
-	c := &Container{id: newID(), manager: m, host: o.HostConfig}
+	c := &Container{id: newID(), manager: m, host: o.HostConfig, unlogged: o.HostConfig.LogConfig.Type == noLog}
 	c.rec = record{ID: c.id, Created: time.Now().UTC(), ImageID: image.ID, Config: o.Config}
 	if c.rec.Path, c.rec.Args, err = command(o.Config); err != nil {
 		return r, err

@@ -5,10 +5,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/docker/go-units"
 	api "github.com/moby/moby/api/types/container"
-
-	"berth/runtime/engine/stdio"
 )
 
 // minMemory is the least that a container may be limited to, in bytes. Docker's.
@@ -176,27 +173,4 @@ func parseSet(s string) (map[int]bool, error) {
 		}
 	}
 	return set, nil
-}
-
-// logConfig reads the options of a log driver.
-func logConfig(l api.LogConfig) (c stdio.LogConfig, err error) {
-	for k, v := range l.Config {
-		switch k {
-		case "max-size":
-			if c.MaxSize, err = units.RAMInBytes(v); err != nil || c.MaxSize <= 0 {
-				return c, invalid("invalid value for max-size: %q", v)
-			}
-		case "max-file":
-			if c.MaxFiles, err = strconv.Atoi(v); err != nil || c.MaxFiles < 1 {
-				return c, invalid("max-file cannot be less than 1")
-			}
-		case "compress", "labels", "labels-regex", "env", "env-regex", "tag", "mode", "max-buffer-size":
-		default:
-			return c, invalid("unknown log opt '%s' for %s log driver", k, l.Type)
-		}
-	}
-	if c.MaxFiles > 1 && c.MaxSize == 0 {
-		return c, invalid("max-file cannot be set without max-size")
-	}
-	return c, nil
 }

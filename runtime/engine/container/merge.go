@@ -77,8 +77,10 @@ func mergeHealth(own, image *api.HealthConfig) *api.HealthConfig {
 		h.Test = image.Test
 	}
 	for _, d := range []struct{ to, from *int64 }{
-		{(*int64)(&h.Interval), (*int64)(&image.Interval)}, {(*int64)(&h.Timeout), (*int64)(&image.Timeout)},
-		{(*int64)(&h.StartPeriod), (*int64)(&image.StartPeriod)}, {(*int64)(&h.StartInterval), (*int64)(&image.StartInterval)},
+		{(*int64)(&h.Interval), (*int64)(&image.Interval)},
+		{(*int64)(&h.Timeout), (*int64)(&image.Timeout)},
+		{(*int64)(&h.StartPeriod), (*int64)(&image.StartPeriod)},
+		{(*int64)(&h.StartInterval), (*int64)(&image.StartInterval)},
 	} {
 		if *d.to == 0 {
 			*d.to = *d.from

@@ -83,6 +83,9 @@ func parseBind(raw, driver string) (*mountPoint, error) {
 		return nil, wrong(err.Error())
 	}
 	p.Mode, p.Make = mode, true
+	if mode == "" && p.Name != "" {
+		p.Mode = "z" // as Docker shows it
+	}
 	if p.Type == apimount.TypeVolume && driver != "" {
 		p.Driver = driver
 	}
@@ -137,11 +140,12 @@ func checkMount(m apimount.Mount) error {
 		set  bool
 		of   apimount.Type
 	}{
-		{"BindOptions", m.BindOptions != nil, apimount.TypeBind}, {"VolumeOptions", m.VolumeOptions != nil, apimount.TypeVolume},
+		{"BindOptions", m.BindOptions != nil, apimount.TypeBind},
+		{"VolumeOptions", m.VolumeOptions != nil, apimount.TypeVolume},
 		{"TmpfsOptions", m.TmpfsOptions != nil, apimount.TypeTmpfs},
 	} {
-		bindCopy := o.name == "BindOptions" || o.name == "VolumeOptions" // what -v sends has either
-		if o.set && m.Type != o.of && !(bindCopy && (m.Type == apimount.TypeBind || m.Type == apimount.TypeVolume)) {
+		ofV := o.of != apimount.TypeTmpfs && (m.Type == apimount.TypeBind || m.Type == apimount.TypeVolume) // -v makes either
+		if o.set && m.Type != o.of && !ofV {
 			return invalid("field %s must not be specified", o.name)
 		}
 	}

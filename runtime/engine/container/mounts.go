@@ -69,7 +69,9 @@ func (m *Manager) volumeMount(c *Container, p *mountPoint) (specs.Mount, error) 
 	if err != nil {
 		return specs.Mount{}, err
 	}
-	p.Source = from
+	if p.Source != from { // others may be reading it
+		p.Source = from
+	}
 	if o := p.Spec.VolumeOptions; o != nil && o.Subpath != "" {
 		if from, err = securejoin.SecureJoin(from, o.Subpath); err != nil {
 			return specs.Mount{}, err
@@ -109,16 +111,16 @@ func bind(from string, p *mountPoint) specs.Mount {
 		propagation = apimount.PropagationRPrivate
 	}
 	access := "" // not rw: what the host has read-only, and locked, stays so
-	if !p.RW {
-		access = "ro"
+	o := p.Spec.BindOptions
+	if o != nil && o.NonRecursive {
+		kind = "bind"
 	}
-	if o := p.Spec.BindOptions; o != nil {
-		if o.NonRecursive {
-			kind = "bind"
-		}
-		if !p.RW && o.ReadOnlyForceRecursive {
-			access = "rro"
-		}
+	switch {
+	case p.RW:
+	case p.Type == apimount.TypeVolume, o != nil && (o.ReadOnlyNonRecursive || o.NonRecursive && !o.ReadOnlyForceRecursive):
+		access = "ro"
+	default: // what is mounted below, too: mount_setattr(2), kernel 5.12
+		access = "rro"
 	}
 	options := []string{kind, string(propagation)}
 	if access != "" {

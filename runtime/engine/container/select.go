@@ -82,13 +82,14 @@ func (m *Manager) selection(ctx context.Context, o ListOptions) (*selection, err
 	if s.expos, err = portSet(s.f, "expose"); err != nil {
 		return nil, err
 	}
-	return s, m.ancestors(ctx, s)
+	m.ancestors(ctx, s)
+	return s, nil
 }
 
 // ancestors finds the images that containers are to be made from, or from an image that was committed on it.
-func (m *Manager) ancestors(ctx context.Context, s *selection) error {
+func (m *Manager) ancestors(ctx context.Context, s *selection) {
 	if !s.f.Has("ancestor") {
-		return nil
+		return
 	}
 	s.images = map[string]bool{}
 	for _, v := range s.f.Values("ancestor") {
@@ -111,7 +112,6 @@ func (m *Manager) ancestors(ctx context.Context, s *selection) error {
 			id = image.Parent
 		}
 	}
-	return nil
 }
 
 func portSet(f filter.Args, name string) (map[string]bool, error) {

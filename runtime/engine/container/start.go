@@ -10,6 +10,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/events"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 
 	"berth/runtime/engine/oci"
 	"berth/runtime/engine/process"
@@ -35,6 +36,7 @@ func (m *Manager) Start(ctx context.Context, ref string) error {
 	default:
 		c.noRestart, c.rec.ManuallyStopped, c.rec.RestartCount, c.backoff = false, false, 0, 0
 	}
+	remove := c.host.AutoRemove
 	c.mu.Unlock()
 	if err != nil {
 		c.life.Unlock()
@@ -42,7 +44,7 @@ func (m *Manager) Start(ctx context.Context, ref string) error {
 	}
 	err = m.start(ctx, c)
 	c.life.Unlock()
-	if err != nil && c.host.AutoRemove {
+	if err != nil && remove {
 		ctx, cancel := detached(ctx)
 		defer cancel()
 		m.warn(c, "container that did not start is not removed", m.remove(ctx, c, RemoveOptions{Volumes: true}))
@@ -60,14 +62,18 @@ func (m *Manager) start(ctx context.Context, c *Container) error {
 	}
 	c.mu.Lock()
 	s := &c.rec.State
-	*s = state{Running: true, PID: r.process.PID, StartedAt: time.Now().UTC(), FinishedAt: s.FinishedAt}
+	*s = state{Running: true, Removing: s.Removing, PID: r.process.PID, StartedAt: time.Now().UTC(), FinishedAt: s.FinishedAt}
 	c.run = r
-	m.startHealth(c, r)
+	stopped := c.noRestart // it was to be started again, and told to stop meanwhile
+	m.startHealth(c, r)    //nolint:contextcheck // it goes on when the request is over
 	saved := c.save()
 	c.mu.Unlock()
 	m.warn(c, "state is not kept", saved)
 	m.publish(c, events.ActionStart, nil)
-	m.bg.Go(func() { m.watch(c, r) })
+	if stopped {
+		m.warn(c, "container is not ended", r.process.Signal(unix.SIGKILL))
+	}
+	m.bg.Go(func() { m.watch(c, r) }) //nolint:contextcheck // so does the container
 	return nil
 }
 
@@ -113,11 +119,11 @@ func (m *Manager) begin(ctx context.Context, c *Container) (_ *run, err error) {
 		return nil, err
 	}
 	undo = append(undo, func(ctx context.Context) error { return m.disconnect(ctx, c) })
+	undo = append(undo, func(context.Context) error { return c.unshareMemory() })
 	r := &run{group: m.group(c), netns: joined.NetNS, sandbox: joined.SandboxID, ended: make(chan struct{})}
 	if r.spec, err = m.describe(c, joined.NetNS, etc); err != nil {
 		return nil, err
 	}
-	undo = append(undo, func(context.Context) error { return c.unshareMemory() })
 	spec, err := oci.Spec(r.spec)
 	if err != nil {
 		return nil, err

@@ -42,7 +42,7 @@ func (m *Manager) Stats(ctx context.Context, ref string, stream, oneShot bool, e
 			return nil
 		}
 		if _, err := m.Get(c.id); err != nil {
-			return nil //nolint:nilerr // it has been removed: the stream is over
+			return nil // it has been removed: the stream is over
 		}
 		s := m.sample(c)
 		s.PreCPUStats, s.PreRead = last.CPUStats, last.Read

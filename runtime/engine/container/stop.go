@@ -180,107 +180,11 @@ func (m *Manager) signal(c *Container, sig unix.Signal) error {
 		return nil // it waits for its restart, which is called off
 	}
 	if err := r.process.Signal(sig); err != nil {
-		return fmt.Errorf("Cannot kill container %s: %w", c.id, err) //nolint:revive,staticcheck // Docker's words
+		return fmt.Errorf("Cannot kill container %s: %w", c.id, err) //nolint:staticcheck // Docker's words
 	}
 	if paused && stops {
 		m.warn(c, "container is not thawed", m.thaw(c))
 	}
 	m.publish(c, events.ActionKill, map[string]string{"signal": strconv.Itoa(int(sig))})
 	return nil
-}
-
-// Restart stops a container, where it runs, and starts it.
-func (m *Manager) Restart(ctx context.Context, ref string, o StopOptions) error {
-	c, err := m.Get(ref)
-	if err != nil {
-		return err
-	}
-	c.mu.Lock()
-	busy := c.rec.State.Removing || c.rec.State.Dead
-	c.restarting = true // --rm does not remove it now
-	c.mu.Unlock()
-	defer func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.restarting = false
-	}()
-	if busy {
-		return conflict("container is marked for removal and cannot be started")
-	}
-	if c.Running() {
-		if err := m.stop(ctx, c, o); err != nil {
-			return err
-		}
-	}
-	if err := m.Start(ctx, c.id); err != nil && !errdefs.IsNotModified(err) {
-		return err
-	}
-	m.publish(c, events.ActionRestart, nil)
-	return nil
-}
-
-// Pause freezes a container.
-func (m *Manager) Pause(ctx context.Context, ref string) error {
-	c, err := m.Get(ref)
-	if err != nil {
-		return err
-	}
-	c.life.Lock()
-	defer c.life.Unlock()
-	c.mu.Lock()
-	s := c.rec.State
-	c.mu.Unlock()
-	switch {
-	case !s.Running:
-		return notRunning(c)
-	case s.Paused:
-		return conflict("container %s is already paused", c.id)
-	case s.Restarting:
-		return conflict("container %s is restarting, wait until the container is running", c.id)
-	}
-	if err := m.o.Runtime.Pause(ctx, c.id); err != nil {
-		return fmt.Errorf("cannot pause container %s: %w", c.id, err)
-	}
-	m.setPaused(c, true)
-	m.publish(c, events.ActionPause, nil)
-	return nil
-}
-
-// Unpause lets it go on.
-func (m *Manager) Unpause(_ context.Context, ref string) error {
-	c, err := m.Get(ref)
-	if err != nil {
-		return err
-	}
-	c.mu.Lock()
-	paused := c.rec.State.Paused
-	c.mu.Unlock()
-	if !paused {
-		return conflict("container %s is not paused", c.id)
-	}
-	return m.thaw(c)
-}
-
-func (m *Manager) thaw(c *Container) error {
-	c.life.Lock()
-	defer c.life.Unlock()
-	c.mu.Lock()
-	paused := c.rec.State.Paused
-	c.mu.Unlock()
-	if !paused {
-		return nil
-	}
-	if err := m.o.Runtime.Resume(m.ctx, c.id); err != nil {
-		return fmt.Errorf("cannot unpause container %s: %w", c.id, err)
-	}
-	m.setPaused(c, false)
-	m.publish(c, events.ActionUnPause, nil)
-	return nil
-}
-
-func (m *Manager) setPaused(c *Container, paused bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.rec.State.Paused = paused
-	m.warn(c, "state is not kept", c.save())
 }

@@ -6,34 +6,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 
 	"github.com/moby/moby/api/types/events"
 
 	"berth/runtime/engine/stdio"
 	"berth/terminal"
 )
-
-// openLog opens the container's log, nil where it has none.
-func (c *Container) openLog() (*stdio.LogWriter, error) {
-	if c.host.LogConfig.Type == "none" {
-		return nil, nil
-	}
-	config, err := logConfig(c.host.LogConfig)
-	if err != nil {
-		return nil, err
-	}
-	config.Logger = c.manager.o.Log
-	return stdio.OpenLog(c.Dir(), config)
-}
-
-// LogPath is where its log is, "" where it has none.
-func (c *Container) LogPath() string {
-	if c.host.LogConfig.Type == "none" {
-		return ""
-	}
-	return filepath.Join(c.Dir(), c.id+"-json.log")
-}
 
 // pipes makes a process's three: our ends and the process's. Without input it reads nothing, and ours[0] is nil.
 func pipes(input bool) (ours, theirs []*os.File, err error) {

@@ -32,19 +32,19 @@ func (m *Manager) Update(ctx context.Context, ref string, u api.UpdateConfig) (a
 	c.mu.Unlock()
 	switch {
 	case s.Removing || s.Dead:
-		return r, fmt.Errorf("Cannot update container %s: %w", c.id, conflict("container is marked for removal and cannot be \"update\"")) //nolint:revive,staticcheck // Docker's
+		return r, cannotUpdate(c, conflict("container is marked for removal and cannot be \"update\""))
 	case host.AutoRemove && u.RestartPolicy.Name != "" && !u.RestartPolicy.IsNone():
 		return r, invalid("Restart policy cannot be updated because AutoRemove is enabled for the container")
 	}
 	if err := updateResources(&host.Resources, u.Resources); err != nil {
-		return r, fmt.Errorf("Cannot update container %s: %w", c.id, err) //nolint:revive,staticcheck // Docker's
+		return r, cannotUpdate(c, err)
 	}
 	if u.RestartPolicy.Name != "" {
 		host.RestartPolicy = u.RestartPolicy
 	}
 	if run != nil {
 		if err := m.o.Runtime.Update(ctx, c.id, m.o.Runtime.Cgroups.Resources(host.Resources)); err != nil {
-			return r, fmt.Errorf("Cannot update container %s: %w", c.id, err) //nolint:revive,staticcheck // Docker's
+			return r, cannotUpdate(c, err)
 		}
 	}
 	c.mu.Lock()
@@ -70,8 +70,13 @@ func updateResources(r *api.Resources, u api.Resources) error {
 		return conflict("Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time")
 	}
 	for _, n := range []struct{ to, from *int64 }{
-		{&r.CPUShares, &u.CPUShares}, {&r.CPUPeriod, &u.CPUPeriod}, {&r.CPUQuota, &u.CPUQuota}, {&r.NanoCPUs, &u.NanoCPUs},
-		{&r.Memory, &u.Memory}, {&r.MemorySwap, &u.MemorySwap}, {&r.MemoryReservation, &u.MemoryReservation},
+		{&r.CPUShares, &u.CPUShares},
+		{&r.CPUPeriod, &u.CPUPeriod},
+		{&r.CPUQuota, &u.CPUQuota},
+		{&r.NanoCPUs, &u.NanoCPUs},
+		{&r.Memory, &u.Memory},
+		{&r.MemorySwap, &u.MemorySwap},
+		{&r.MemoryReservation, &u.MemoryReservation},
 	} {
 		if *n.from != 0 {
 			*n.to = *n.from
@@ -90,4 +95,8 @@ func updateResources(r *api.Resources, u api.Resources) error {
 		r.PidsLimit = u.PidsLimit
 	}
 	return nil
+}
+
+func cannotUpdate(c *Container, why error) error {
+	return fmt.Errorf("Cannot update container %s: %w", c.id, why) //nolint:staticcheck // Docker's words
 }

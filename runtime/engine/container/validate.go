@@ -164,6 +164,7 @@ const (
 	runtimeName = "runc"
 	runtimeShim = "io.containerd.runc.v2"
 	localDriver = "local"
+	noLog       = "none"
 )
 
 func checkSecurity(h *api.HostConfig) error {
@@ -180,7 +181,7 @@ func checkLog(h *api.HostConfig) error {
 	switch h.LogConfig.Type {
 	case "":
 		h.LogConfig.Type = "json-file"
-	case "json-file", "local", "none":
+	case "json-file", "local", noLog:
 	default:
 		return invalid("error looking up logging plugin %s: plugin %q not found", h.LogConfig.Type, h.LogConfig.Type)
 	}

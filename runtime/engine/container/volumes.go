@@ -113,9 +113,9 @@ func (m *Manager) checkSource(p *mountPoint) error {
 	if p.Type != apimount.TypeBind || p.Make {
 		return nil
 	}
-	real, err := m.HostPath(p.Source)
+	from, err := m.HostPath(p.Source)
 	if err == nil {
-		_, err = os.Stat(real)
+		_, err = os.Stat(from)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return invalid("invalid mount config for type \"bind\": bind source path does not exist: %s", p.Source)
@@ -126,11 +126,11 @@ func (m *Manager) checkSource(p *mountPoint) error {
 // HostPath is where the engine finds a path of the workspace. Links are followed below the workspace's root.
 func (m *Manager) HostPath(p string) (string, error) {
 	w := m.o.Workspace
-	real, err := securejoin.SecureJoin(w.Rootfs, p)
+	found, err := securejoin.SecureJoin(w.Rootfs, p)
 	if err != nil {
 		return "", err
 	}
-	inside := "/" + strings.TrimPrefix(strings.TrimPrefix(real, path.Clean(w.Rootfs)), "/")
+	inside := "/" + strings.TrimPrefix(strings.TrimPrefix(found, path.Clean(w.Rootfs)), "/")
 	best := ""
 	for at := range w.Mounts {
 		if (inside == at || strings.HasPrefix(inside, at+"/")) && len(at) > len(best) {
@@ -138,7 +138,7 @@ func (m *Manager) HostPath(p string) (string, error) {
 		}
 	}
 	if best == "" {
-		return real, nil
+		return found, nil
 	}
 	if inside == best {
 		return w.Mounts[best], nil

@@ -56,5 +56,6 @@ func walkType(t reflect.Type, path string, visit func(path string)) {
 				walkType(sf.Type, at, visit)
 			}
 		}
+	default: // it has no fields
 	}
 }

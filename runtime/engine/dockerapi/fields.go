@@ -25,7 +25,7 @@ const (
 )
 
 // ok are fields that do what they say.
-func (f fields) ok(under string, names string) fields {
+func (f fields) ok(under, names string) fields {
 	return f.set(under, names, class{kind: supported})
 }
 

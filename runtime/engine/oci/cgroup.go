@@ -166,7 +166,7 @@ func (c *Cgroups) Processes(group string) ([]int, error) {
 // Remove ends what still runs in a group and removes it, with the groups that were made below it and those above it, up to
 // the payload, that are empty then. A group that is not there is none to remove.
 func (c *Cgroups) Remove(ctx context.Context, group string) error {
-	if !strings.HasPrefix(group, boot.Payload+"/") {
+	if !strings.HasPrefix(group, boot.Payload+"/") || filepath.Clean(group) != group {
 		return fmt.Errorf("control group %q is not a container's", group)
 	}
 	var failed error

@@ -162,6 +162,8 @@ func (c Container) mounts() []specs.Mount {
 		}
 		m.Options = slices.Clone(m.Options)
 		switch {
+		case m.Destination == "/dev/shm" && c.Host.IpcMode.IsNone():
+			continue
 		case m.Destination == "/dev/shm":
 			size := c.ShmSize
 			if size == 0 {
@@ -222,7 +224,9 @@ func ExecSpec(c Container, p Process) (*specs.Process, error) {
 }
 
 // BindMount is a mount of something that there is.
-func BindMount(from, to string, options ...string) specs.Mount { return bindMount(from, to, options...) }
+func BindMount(from, to string, options ...string) specs.Mount {
+	return bindMount(from, to, options...)
+}
 
 // DefaultEnv is Docker's PATH for images that set none.
 const DefaultEnv = pathDefault

@@ -1,0 +1,78 @@
+package container
+
+import (
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	api "github.com/moby/moby/api/types/container"
+
+	"github.com/docker/go-units"
+
+	"berth/runtime/engine/stdio"
+)
+
+// openLog opens the container's log, nil where it has none.
+func (c *Container) openLog() (*stdio.LogWriter, error) {
+	if c.unlogged {
+		return nil, nil
+	}
+	config, err := logConfig(c.host.LogConfig)
+	if err != nil {
+		return nil, err
+	}
+	config.Logger, config.Attrs = c.manager.o.Log, logAttrs(c.host.LogConfig, c.rec.Config)
+	return stdio.OpenLog(c.Dir(), config)
+}
+
+// LogPath is where its log is, "" where it has none.
+func (c *Container) LogPath() string {
+	if c.unlogged {
+		return ""
+	}
+	return filepath.Join(c.Dir(), c.id+"-json.log")
+}
+
+// logConfig reads the options of a log driver.
+func logConfig(l api.LogConfig) (c stdio.LogConfig, err error) {
+	for k, v := range l.Config {
+		switch k {
+		case "max-size":
+			if c.MaxSize, err = units.RAMInBytes(v); err != nil || c.MaxSize <= 0 {
+				return c, invalid("invalid value for max-size: %q", v)
+			}
+		case "max-file":
+			if c.MaxFiles, err = strconv.Atoi(v); err != nil || c.MaxFiles < 1 {
+				return c, invalid("max-file cannot be less than 1")
+			}
+		case "labels", "env": // see logAttrs
+		case "compress", "mode", "max-buffer-size": // what is rotated is small, and a process always waits for its log
+		case "labels-regex", "env-regex", "tag":
+			return c, invalid("log opt '%s' is not supported in this playground: leave it out", k)
+		default:
+			return c, invalid("unknown log opt '%s' for %s log driver", k, l.Type)
+		}
+	}
+	if c.MaxFiles > 1 && c.MaxSize == 0 {
+		return c, invalid("max-file cannot be set without max-size")
+	}
+	return c, nil
+}
+
+// logAttrs are the labels and variables that the options name: they are kept with every entry, for `docker logs --details`.
+func logAttrs(l api.LogConfig, c *api.Config) map[string]string {
+	attrs := map[string]string{}
+	for key := range strings.SplitSeq(l.Config["labels"], ",") {
+		if v, ok := c.Labels[key]; ok {
+			attrs[key] = v
+		}
+	}
+	wanted := strings.Split(l.Config["env"], ",")
+	for _, kv := range c.Env {
+		if key, value, ok := strings.Cut(kv, "="); ok && slices.Contains(wanted, key) {
+			attrs[key] = value
+		}
+	}
+	return attrs
+}
