@@ -7,8 +7,8 @@ import (
 	"os"
 
 	securejoin "github.com/cyphar/filepath-securejoin"
-	apimount "github.com/moby/moby/api/types/mount"
 	"github.com/moby/moby/api/types/events"
+	apimount "github.com/moby/moby/api/types/mount"
 
 	"berth/runtime/engine/files"
 )
