@@ -23,6 +23,9 @@ func (c *Container) openLog() (*stdio.LogWriter, error) {
 	if err != nil {
 		return nil, err
 	}
+	if config.Attrs, err = c.logAttributes(); err != nil {
+		return nil, err
+	}
 	config.Logger = c.manager.o.Log
 	return stdio.OpenLog(c.Dir(), config)
 }
