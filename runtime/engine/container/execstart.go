@@ -3,7 +3,6 @@ package container
 import (
 	"context"
 	"errors"
-	"os"
 	"path"
 	"strconv"
 	"strings"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"github.com/moby/moby/api/types/events"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"berth/runtime/engine/oci"
@@ -94,34 +94,47 @@ func (m *Manager) launchExec(ctx context.Context, e *Exec, size *[2]uint) error 
 	if err != nil {
 		return err
 	}
-	var streams stdio.Streams
 	var started *process.Process
 	if e.request.Tty {
-		var master *os.File
-		if started, master, err = m.o.Runtime.ExecTTY(ctx, c.id, spec); err != nil {
-			return err
-		}
-		streams.Stdin, streams.Stdout, streams.Resize = terminalInput(master, e.request.AttachStdin), master, resizer(master)
+		started, err = m.launchExecTTY(ctx, e, spec)
 	} else {
-		ours, theirs, err := pipes(e.request.AttachStdin)
-		if err != nil {
-			return err
-		}
-		started, err = m.o.Runtime.Exec(ctx, c.id, spec, theirs)
-		closeAll(theirs)
-		if err != nil {
-			closeAll(ours)
-			return err
-		}
-		if ours[0] != nil {
-			streams.Stdin = ours[0]
-		}
-		streams.Stdout, streams.Stderr = ours[1], ours[2]
+		started, err = m.launchExecPiped(ctx, e, spec)
+	}
+	if err != nil {
+		return err
 	}
 	e.mu.Lock()
 	e.process, e.running = started, true
 	e.mu.Unlock()
-	return e.hub.Start(streams)
+	return nil
+}
+
+func (m *Manager) launchExecTTY(ctx context.Context, e *Exec, spec *specs.Process) (*process.Process, error) {
+	started, master, err := m.o.Runtime.ExecTTY(ctx, e.container.id, spec)
+	if err != nil {
+		return nil, err
+	}
+	return started, e.hub.Start(stdio.Streams{
+		Stdin: terminalInput(master, e.request.AttachStdin), Stdout: master, Resize: resizer(master),
+	})
+}
+
+// launchExecPiped reads the output from before the start on, as launchPiped does.
+func (m *Manager) launchExecPiped(ctx context.Context, e *Exec, spec *specs.Process) (*process.Process, error) {
+	ours, theirs, err := pipes(e.request.AttachStdin)
+	if err != nil {
+		return nil, err
+	}
+	defer closeAll(theirs)
+	if err := e.hub.Start(pipeStreams(ours, nil)); err != nil {
+		return nil, err
+	}
+	started, err := m.o.Runtime.Exec(ctx, e.container.id, spec, theirs)
+	if err != nil {
+		closeAll(theirs)
+		e.hub.Close()
+	}
+	return started, err
 }
 
 // describe is the process: the request over the container.

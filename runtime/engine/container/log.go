@@ -2,9 +2,7 @@ package container
 
 import (
 	"path/filepath"
-	"slices"
 	"strconv"
-	"strings"
 
 	api "github.com/moby/moby/api/types/container"
 
@@ -22,7 +20,10 @@ func (c *Container) openLog() (*stdio.LogWriter, error) {
 	if err != nil {
 		return nil, err
 	}
-	config.Logger, config.Attrs = c.manager.o.Log, logAttrs(c.host.LogConfig, c.rec.Config)
+	config.Logger = c.manager.o.Log
+	if config.Attrs, err = c.logAttributes(); err != nil {
+		return nil, err
+	}
 	return stdio.OpenLog(c.Dir(), config)
 }
 
@@ -58,21 +59,4 @@ func logConfig(l api.LogConfig) (c stdio.LogConfig, err error) {
 		return c, invalid("max-file cannot be set without max-size")
 	}
 	return c, nil
-}
-
-// logAttrs are the labels and variables that the options name: they are kept with every entry, for `docker logs --details`.
-func logAttrs(l api.LogConfig, c *api.Config) map[string]string {
-	attrs := map[string]string{}
-	for key := range strings.SplitSeq(l.Config["labels"], ",") {
-		if v, ok := c.Labels[key]; ok {
-			attrs[key] = v
-		}
-	}
-	wanted := strings.Split(l.Config["env"], ",")
-	for _, kv := range c.Env {
-		if key, value, ok := strings.Cut(kv, "="); ok && slices.Contains(wanted, key) {
-			attrs[key] = value
-		}
-	}
-	return attrs
 }

@@ -13,7 +13,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"berth/runtime/engine/oci"
-	"berth/runtime/engine/process"
 	"berth/runtime/engine/stdio"
 )
 
@@ -143,42 +142,41 @@ func (m *Manager) launch(ctx context.Context, c *Container, r *run, spec *specs.
 	if err != nil {
 		return err
 	}
-	var p *process.Process
-	streams := stdio.Streams{Log: log}
-	if spec.Process.Terminal {
-		var master *os.File
-		if p, master, err = m.o.Runtime.Start(ctx, c.id, c.bundle(), spec, nil); err == nil {
-			r.master = master
-			streams.Stdin, streams.Stdout, streams.Resize = terminalInput(master, c.rec.Config.OpenStdin), master, resizer(master)
-		}
-	} else {
-		p, err = m.launchPiped(ctx, c, spec, &streams)
+	r.log, r.hub = log, c.takeHub()
+	if !spec.Process.Terminal {
+		return m.launchPiped(ctx, c, r, spec)
 	}
+	p, master, err := m.o.Runtime.Start(ctx, c.id, c.bundle(), spec, nil)
 	if err != nil {
 		if log != nil {
 			log.Close()
 		}
 		return err
 	}
-	r.process, r.log = p, log
-	r.hub = c.takeHub()
-	return r.hub.Start(streams)
+	r.process, r.master = p, master
+	return r.hub.Start(stdio.Streams{
+		Stdin: terminalInput(master, c.rec.Config.OpenStdin), Stdout: master, Resize: resizer(master), Log: log,
+	})
 }
 
-func (m *Manager) launchPiped(ctx context.Context, c *Container, spec *specs.Spec, s *stdio.Streams) (*process.Process, error) {
+// launchPiped reads the output from before the start on: what a program writes to its outputs one after the other is then
+// read so, too.
+func (m *Manager) launchPiped(ctx context.Context, c *Container, r *run, spec *specs.Spec) error {
 	ours, theirs, err := pipes(c.rec.Config.OpenStdin)
 	if err != nil {
-		return nil, err
+		if r.log != nil {
+			r.log.Close()
+		}
+		return err
 	}
-	p, _, err := m.o.Runtime.Start(ctx, c.id, c.bundle(), spec, theirs)
+	if err := r.hub.Start(pipeStreams(ours, r.log)); err != nil {
+		closeAll(theirs)
+		return err
+	}
+	r.process, _, err = m.o.Runtime.Start(ctx, c.id, c.bundle(), spec, theirs)
 	closeAll(theirs)
 	if err != nil {
-		closeAll(ours)
-		return nil, err
+		r.hub.Close()
 	}
-	if ours[0] != nil {
-		s.Stdin = ours[0]
-	}
-	s.Stdout, s.Stderr = ours[1], ours[2]
-	return p, nil
+	return err
 }

@@ -35,6 +35,15 @@ func pipes(input bool) (ours, theirs []*os.File, err error) {
 	return ours, theirs, nil
 }
 
+// pipeStreams are our ends of pipes, for a hub.
+func pipeStreams(ours []*os.File, log *stdio.LogWriter) stdio.Streams {
+	s := stdio.Streams{Stdout: ours[1], Stderr: ours[2], Log: log}
+	if ours[0] != nil { // not a nil *os.File in an interface
+		s.Stdin = ours[0]
+	}
+	return s
+}
+
 func closeAll(files []*os.File) {
 	for _, f := range files {
 		if f != nil {

@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/containerd/errdefs"
@@ -101,11 +102,11 @@ func serveTree(t *testing.T, c *tree) (*client.Client, string) {
 		t.Fatal(err)
 	}
 	server := dockerapi.HTTPServer(dockerapi.New(log, dockerapi.Archives[*tree]{Manager: c, Log: log}), log)
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(l) }()
+	var served sync.WaitGroup
+	served.Go(func() { _ = server.Serve(l) }) // it is closed
 	t.Cleanup(func() {
 		_ = server.Close()
-		_ = <-served
+		served.Wait()
 	})
 	api, err := client.New(client.WithHost("unix://"+socket), client.WithAPIVersion(dockerapi.Version))
 	if err != nil {

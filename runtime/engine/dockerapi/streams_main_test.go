@@ -30,8 +30,8 @@ type box struct {
 	openStdin bool
 	tty       bool
 	noLog     bool
-	refuse    error        // what Attach answers
-	left      chan<- error // is told what Attach returns
+	refuse    error           // what Attach answers
+	left      chan<- struct{} // is told when Attach returns
 
 	hub   *stdio.Hub
 	cmd   *exec.Cmd
@@ -62,7 +62,7 @@ func (b *box) Attach(ctx context.Context, o stdio.AttachOptions) error {
 	}
 	err := b.hub.Attach(ctx, o)
 	if b.left != nil {
-		b.left <- err
+		b.left <- struct{}{}
 	}
 	return err
 }
@@ -220,11 +220,11 @@ func daemon(t *testing.T, b boxes) (*client.Client, string) {
 		defer handlers.Done()
 		handler.ServeHTTP(w, r)
 	})
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(l) }()
+	var served sync.WaitGroup
+	served.Go(func() { _ = server.Serve(l) }) // it is closed
 	t.Cleanup(func() {
 		_ = server.Close()
-		_ = <-served
+		served.Wait()
 		handlers.Wait()
 	})
 	c, err := client.New(client.WithHost("unix://"+socket), client.WithAPIVersion(dockerapi.Version))

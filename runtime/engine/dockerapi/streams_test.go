@@ -228,7 +228,7 @@ func TestDetachedExecAnswersAtOnce(t *testing.T) {
 // TestClientThatIsKilledIsNoticedAtOnce checks an idle process: nothing is written that would show it.
 func TestClientThatIsKilledIsNoticedAtOnce(t *testing.T) {
 	for _, stdin := range []bool{true, false} {
-		left := make(chan error, 1)
+		left := make(chan struct{}, 1)
 		b := newBox(t, &box{openStdin: true})
 		c, _ := daemon(t, boxes{boxes: map[string]*box{"one": b}})
 		o := all()
@@ -243,7 +243,7 @@ func TestClientThatIsKilledIsNoticedAtOnce(t *testing.T) {
 		}
 		_ = a.Conn.Close()
 		select {
-		case _ = <-left:
+		case <-left:
 		case <-time.After(patience):
 			t.Errorf("stdin %v: the engine holds a client that has gone", stdin)
 		}

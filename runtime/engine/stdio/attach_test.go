@@ -1,6 +1,7 @@
 package stdio_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -297,4 +298,25 @@ func (s signal) Write(p []byte) (int, error) {
 		defer close(s.begun)
 	}
 	return s.Writer.Write(p)
+}
+
+// FuzzDetachKeys checks that pieces do not matter, and that nothing but the keys is taken away.
+func FuzzDetachKeys(f *testing.F) {
+	f.Add([]byte("\x10\x11"), []byte("abc\x10\x10\x11rest"), 4)
+	f.Add([]byte("aab"), []byte("aaab"), 1)
+	f.Fuzz(func(t *testing.T, keys, typed []byte, at int) {
+		at = min(max(at, 0), len(typed))
+		whole, left := stdio.Filter(keys, typed)
+		pieces, again := stdio.Filter(keys, typed[:at], typed[at:])
+		if !bytes.Equal(whole, pieces) || left != again {
+			t.Errorf("%q, %v in one piece, %q, %v in two", whole, left, pieces, again)
+		}
+		if len(keys) == 0 {
+			keys = stdio.DefaultDetachKeys()
+		}
+		before, _, found := bytes.Cut(typed, keys)
+		if found != left || !bytes.Equal(before, whole) {
+			t.Errorf("%q, %v, want %q, %v", whole, left, before, found)
+		}
+	})
 }

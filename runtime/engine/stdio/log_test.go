@@ -380,3 +380,16 @@ func FuzzWriteLog(f *testing.F) {
 		}
 	})
 }
+
+// FuzzParseEntry checks that the fast way to read an entry is encoding/json's.
+func FuzzParseEntry(f *testing.F) {
+	f.Add([]byte(`{"log":"a\\u003c\\\"\\\\\\r\\u2028€\\n","stream":"stderr","time":"2024-01-01T00:00:00.5Z"}`))
+	f.Add([]byte(`{"log":"\\ud83d\\ude00","stream":"stdout","time":"2024-01-01T00:00:00Z"}`))
+	f.Add([]byte(`{"log":"a","stream":"stdout","time":"2024-01-01T00:00:00Z","time":"2024-01-01T00:00:00Z"}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		own, ok, slow, err := stdio.ParseBoth(b)
+		if ok && (err != nil || !own.Time.Equal(slow.Time) || !bytes.Equal(own.Line, slow.Line) || slow.Attrs != nil) {
+			t.Errorf("%q: %+v, want %+v, %v", b, own, slow, err)
+		}
+	})
+}

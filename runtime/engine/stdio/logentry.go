@@ -118,6 +118,9 @@ func appendControl(b []byte, c byte) []byte {
 // parseEntry reads one line of a log file. What is not an entry, such as half a line of an engine that was killed, is left
 // out.
 func parseEntry(b []byte) (LogLine, bool) {
+	if l, ok := parseOwn(b); ok {
+		return l, true
+	}
 	var e entry
 	if err := json.Unmarshal(bytes.TrimSpace(b), &e); err != nil {
 		return LogLine{}, false
