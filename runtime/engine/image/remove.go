@@ -129,17 +129,19 @@ func (r *removal) name(ctx context.Context, rec *record, name reference.Named) e
 	if err := r.untag(ctx, rec, full); err != nil {
 		return err
 	}
-	if len(rec.names) > 0 {
-		return nil
-	}
 	// Digests of a repository go with its last tag, as classic Docker has it.
-	for _, d := range slices.Clone(rec.digests) {
-		if err := r.untag(ctx, rec, d); err != nil {
-			return err
+	if !slices.ContainsFunc(rec.names, inRepository(name)) {
+		for _, d := range slices.Clone(rec.digests) {
+			if !inRepository(name)(d) {
+				continue
+			}
+			if err := r.untag(ctx, rec, d); err != nil {
+				return err
+			}
 		}
 	}
-	if len(users) > 0 {
-		return nil // it stays, without a name, for its containers
+	if len(rec.names)+len(rec.digests) > 0 || len(users) > 0 {
+		return nil // it stays for them, for its containers also without a name
 	}
 	return r.drop(ctx, rec)
 }
@@ -216,6 +218,14 @@ func (r *removal) drop(ctx context.Context, rec *record) error {
 		return nil
 	}
 	return r.drop(ctx, parent)
+}
+
+// inRepository tells whether full names are in the repository of one.
+func inRepository(of reference.Named) func(full string) bool {
+	return func(full string) bool {
+		n, err := reference.ParseNormalizedNamed(full)
+		return err == nil && n.Name() == of.Name()
+	}
 }
 
 func oneRepository(names []string) bool {
