@@ -48,7 +48,14 @@ func (s *Store) Push(ctx context.Context, ref string, o PushOptions) error {
 	if err != nil {
 		return err
 	}
-	var to *endpoint
+	if _, err := s.tagsOf(ctx, n); err != nil {
+		return err
+	}
+	o.Progress.tell(jsonstream.Message{Status: fmt.Sprintf("The push refers to repository [%s]", n.Name())})
+	to, err := s.connect(ctx, repo, o.Auth, "push,pull")
+	if err != nil {
+		return explainPush(err)
+	}
 	for _, t := range tagged {
 		all, err := s.records(ctx)
 		if err != nil {
@@ -56,13 +63,7 @@ func (s *Store) Push(ctx context.Context, ref string, o PushOptions) error {
 		}
 		rec, err := lookup(all, t.String())
 		if err != nil || rec == nil || !slices.Contains(rec.names, t.String()) {
-			return notFound("An image does not exist locally with the tag: %s", reference.FamiliarName(n))
-		}
-		if to == nil {
-			o.Progress.tell(jsonstream.Message{Status: fmt.Sprintf("The push refers to repository [%s]", n.Name())})
-			if to, err = s.connect(ctx, repo, o.Auth, "push,pull"); err != nil {
-				return explainPush(err)
-			}
+			return notFound("tag does not exist: %s", reference.FamiliarString(t))
 		}
 		if err := s.pushOne(ctx, to, t, rec, all, o.Progress); err != nil {
 			return explainPush(err)

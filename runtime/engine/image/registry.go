@@ -69,11 +69,11 @@ func newTransport() *http.Transport {
 
 // remoteName is a repository as the registry library writes it.
 func remoteName(n reference.Named) (name.Repository, error) {
-	r, err := name.NewRepository(n.Name())
+	registry, err := name.NewRegistry(reference.Domain(n))
 	if err != nil {
-		return r, invalid("invalid reference format: %s", err)
+		return name.Repository{}, invalid("invalid reference format: %s", err)
 	}
-	return r, nil
+	return registry.Repo(strings.Split(reference.Path(n), "/")...), nil
 }
 
 // mirrors are the places that are asked for a repository of Docker Hub before the hub itself.

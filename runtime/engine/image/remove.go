@@ -148,7 +148,7 @@ func (r *removal) name(ctx context.Context, rec *record, name reference.Named) e
 
 // image removes an image with all its names.
 func (r *removal) image(ctx context.Context, rec *record) error {
-	if len(rec.names) > 1 && !r.options.Force && !oneRepository(rec.names) {
+	if len(rec.names) > 1 && !r.options.Force {
 		return conflict("conflict: unable to delete %s (must be forced) - image is referenced in multiple repositories", short(rec.id))
 	}
 	for _, u := range r.InUse(rec.id) {
@@ -226,10 +226,6 @@ func inRepository(of reference.Named) func(full string) bool {
 		n, err := reference.ParseNormalizedNamed(full)
 		return err == nil && n.Name() == of.Name()
 	}
-}
-
-func oneRepository(names []string) bool {
-	return !slices.ContainsFunc(names, func(n string) bool { return repository(n) != repository(names[0]) })
 }
 
 // short is an ID as Docker shows it.
