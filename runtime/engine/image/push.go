@@ -35,23 +35,18 @@ func (s *Store) Push(ctx context.Context, ref string, o PushOptions) error {
 	if _, ok := n.(reference.Digested); ok {
 		return invalid("cannot push a digest reference")
 	}
-	var tagged []reference.Named
-	if o.AllTags {
-		tagged, err = s.tagsOf(ctx, n)
-	} else {
-		tagged = []reference.Named{reference.TagNameOnly(n)}
-	}
-	if err != nil {
-		return err
-	}
 	repo, err := remoteName(n)
 	if err != nil {
 		return err
 	}
-	if _, err := s.tagsOf(ctx, n); err != nil {
+	o.Progress.tell(jsonstream.Message{Status: fmt.Sprintf("The push refers to repository [%s]", n.Name())})
+	tagged, err := s.tagsOf(ctx, n)
+	if err != nil {
 		return err
 	}
-	o.Progress.tell(jsonstream.Message{Status: fmt.Sprintf("The push refers to repository [%s]", n.Name())})
+	if !o.AllTags {
+		tagged = []reference.Named{reference.TagNameOnly(n)}
+	}
 	to, err := s.connect(ctx, repo, o.Auth, "push,pull")
 	if err != nil {
 		return explainPush(err)
