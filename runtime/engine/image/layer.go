@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -45,7 +46,12 @@ func (s *Store) haveLayer(ctx context.Context, diffIDs []digest.Digest) (bool, e
 	labels := map[string]string{snapshots.LabelSnapshotRef: chain}
 	tree, shared := host.Layers[top.String()]
 	if shared && s.SharedLayers != "" {
+		archive, err := json.Marshal(tree.Archive)
+		if err != nil {
+			return false, err
+		}
 		labels[labelShared], labels[labelSize] = catalogue.Hex(top.String()), strconv.FormatInt(tree.Size, 10)
+		labels[labelArchive] = string(archive)
 	}
 	key := "extract-" + rand.Text()
 	_, err = s.snapshots.Prepare(ctx, key, chainID(diffIDs[:len(diffIDs)-1]), snapshots.WithLabels(labels))
