@@ -118,7 +118,7 @@ func (h *host) openLauncher(ctx context.Context, c *serveCmd, runc string, log *
 	h.launcher, err = sandbox.New(ctx, sandbox.Config{
 		Instance: instanceName(c.RunDir),
 		DataDir:  c.DataDir, RunDir: c.RunDir, Runc: runc, DockerInit: init, DockerDir: docker, Images: images, Cgroups: h.cgroups,
-		Network: h.network, Names: h.names, DiskReserve: int64(c.DiskReserve), Log: log,
+		Network: h.network, Names: h.names, DiskReserve: int64(c.DiskReserve), Mirrors: c.Mirrors, Log: log,
 	})
 	return err
 }

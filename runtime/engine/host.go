@@ -82,7 +82,8 @@ func (h *host) open() (*rooms, error) {
 
 func (h *host) openImages(r *rooms) (err error) {
 	r.images, err = image.Open(h.ctx, image.Options{
-		Dir: hostDir, SharedLayers: boot.Layers, Catalogue: boot.Catalogue, Events: &h.events, Log: h.log, InUse: r.imageUsers,
+		Dir: hostDir, SharedLayers: boot.Layers, Catalogue: boot.Catalogue, Mirrors: h.config.Mirrors, Events: &h.events,
+		Log: h.log, InUse: r.imageUsers,
 	})
 	return err
 }

@@ -43,8 +43,9 @@ type Config struct {
 	Network    *network.Host
 	Names      Names // answers the sandboxes\' name queries; nil: nobody does
 
-	UIDBase     uint32 // 0: DefaultUIDBase
-	DiskReserve int64  // bytes of the host's disk that sessions never get
+	UIDBase     uint32   // 0: DefaultUIDBase
+	DiskReserve int64    // bytes of the host's disk that sessions never get
+	Mirrors     []string // of Docker Hub: boot.Config
 	Log         *slog.Logger
 
 	// Trace is called before each step of a launch; an error stops it there. Tests use it to fail at every step.

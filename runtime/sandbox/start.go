@@ -68,7 +68,7 @@ func (w *launch) sendConfig(ctx context.Context, to *os.File) error {
 	b, err := json.Marshal(boot.Config{
 		Version: boot.ConfigVersion, ID: string(w.id), Hostname: w.spec.Hostname,
 		Stage: filepath.Join(w.runDir(w.id), "stage"),
-		DNS:   []string{w.link.Gateway.String()},
+		DNS:   []string{w.link.Gateway.String()}, Mirrors: w.Mirrors,
 		Proc:  boot.Budget{MemoryBytes: limits.MemoryBytes - engineMemory, PIDs: limits.PIDs - enginePIDs},
 		Image: boot.Image{Name: w.image.Name, Layers: w.image.LayerDirs(), Config: w.image.Config},
 		Env:   w.spec.Env, Shell: w.spec.Shell, Terminals: limits.Terminals,

@@ -27,11 +27,12 @@ type Config struct {
 	// empty directory to build the new root on. The mounts are locked: what is read-only there stays so.
 	Stage string `json:"stage"`
 
-	DNS   []string `json:"dns"`   // resolvers of the sandbox's network
-	Proc  Budget   `json:"proc"`  // what the visitor's containers may hold together
-	Image Image    `json:"image"` // of the workspace
-	Env   []string `json:"env,omitempty"`
-	Shell []string `json:"shell,omitempty"`
+	DNS     []string `json:"dns"`               // resolvers of the sandbox's network
+	Mirrors []string `json:"mirrors,omitempty"` // of Docker Hub, HOST[:PORT] or URL: they are asked first
+	Proc    Budget   `json:"proc"`              // what the visitor's containers may hold together
+	Image   Image    `json:"image"`             // of the workspace
+	Env     []string `json:"env,omitempty"`
+	Shell   []string `json:"shell,omitempty"`
 
 	Terminals int `json:"terminals"` // at most at once
 }

@@ -106,9 +106,9 @@ func TestImagesWithTheClient(t *testing.T) {
 	const id = `sha256:[0-9a-f]{64}`
 	c.want(`REPOSITORY +TAG +IMAGE ID +CREATED +SIZE`, "images")
 	c.want(id, "import", "-m", "from a test", "-c", `CMD ["sh"]`, root, "base:v1")
-	c.want(`REPOSITORY +TAG +IMAGE ID +CREATED +SIZE\nbase +v1 +[0-9a-f]{12} +\S.* ago +[0-9.]+kB`, "images")
+	c.want(`REPOSITORY +TAG +IMAGE ID +CREATED +SIZE\nbase +v1 +[0-9a-f]{12} +\S.* ago +[0-9.]+k?B`, "images")
 	c.want(`\["sh"\] from a test \["base:v1"\] linux`, "image", "inspect", "-f", "{{json .Config.Cmd}} {{.Comment}} {{json .RepoTags}} {{.Os}}", "base:v1")
-	c.want(`IMAGE +CREATED +CREATED BY +SIZE +COMMENT\n[0-9a-f]{12} +.* ago +[0-9.]+kB +from a test`, "history", "base:v1")
+	c.want(`IMAGE +CREATED +CREATED BY +SIZE +COMMENT\n[0-9a-f]{12} +.* ago +[0-9.]+k?B +from a test`, "history", "base:v1")
 	app := host + "/team/app:v1"
 	c.want("", "tag", "base:v1", app)
 	c.want(`(?:base:v1|\S+/team/app:v1)\n\S+`, "images", "--format", "{{.Repository}}:{{.Tag}}")

@@ -85,6 +85,9 @@ func (i Images) imported(w http.ResponseWriter, r *http.Request) error {
 		}
 		o.Arch, _, _ = strings.Cut(arch, "/")
 	}
+	if o.Message == "" {
+		o.Message = "Imported from " + q.Get("fromSrc")
+	}
 	p := newProgress(w)
 	body := r.Body
 	if from := q.Get("fromSrc"); from != "-" {

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,9 +13,12 @@ import (
 
 	"github.com/containerd/containerd/v2/core/content"
 	"github.com/containerd/containerd/v2/core/images"
+	"github.com/containerd/containerd/v2/core/snapshots"
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"berth/runtime/imagecache/catalogue"
 )
 
 // labelKind is the media type of a layer, on its blob.
@@ -32,15 +36,39 @@ func (s *Store) layerBlob(ctx context.Context, diffID digest.Digest) (desc ocisp
 	if err != nil || ok {
 		return desc, ok, err
 	}
-	host, err := s.host.Index()
-	if err != nil {
+	_, archive, err := s.hostArchive(ctx, func(id string, _ *catalogue.Archive) bool { return id == diffID.String() })
+	if err != nil || archive == nil {
 		return desc, false, err
 	}
-	tree := host.Layers[diffID.String()]
-	if tree.Archive == nil {
-		return desc, false, nil
+	return hostLayer(diffID.String(), catalogue.Tree{Archive: archive}), true, nil
+}
+
+// hostArchive finds a layer of the host, with its diff-id: one that it offers, or one that is in use here though it is
+// offered no more.
+func (s *Store) hostArchive(ctx context.Context, match func(diffID string, a *catalogue.Archive) bool) (string, *catalogue.Archive, error) {
+	host, err := s.host.Index()
+	if err != nil {
+		return "", nil, err
 	}
-	return hostLayer(diffID.String(), tree), true, nil
+	for id, t := range host.Layers {
+		if t.Archive != nil && match(id, t.Archive) {
+			return id, t.Archive, nil
+		}
+	}
+	var found string
+	var archive *catalogue.Archive
+	err = s.snapshots.Walk(scoped(ctx), func(_ context.Context, i snapshots.Info) error {
+		id := "sha256:" + i.Labels[labelShared]
+		var a *catalogue.Archive
+		if i.Labels[labelShared] == "" || json.Unmarshal([]byte(i.Labels[labelArchive]), &a) != nil || a == nil {
+			return nil
+		}
+		if match(id, a) {
+			found, archive = id, a
+		}
+		return nil
+	})
+	return found, archive, err
 }
 
 // openBlob reads a blob of this store, or a layer of the host.
@@ -52,17 +80,13 @@ func (s *Store) openBlob(ctx context.Context, desc ocispec.Descriptor) (io.ReadC
 	if !errdefs.IsNotFound(err) {
 		return nil, err
 	}
-	host, err := s.host.Index()
+	want := desc.Digest.String()
+	diffID, archive, err := s.hostArchive(ctx, func(id string, a *catalogue.Archive) bool { return id == want || a.Digest == want })
 	if err != nil {
 		return nil, err
 	}
-	diffID := desc.Digest.String()
-	_, plain := host.Layers[diffID] // the digest is that of the plain tar
-	if !plain {
-		diffID = host.Digests[diffID]
-	}
-	tree := host.Layers[diffID]
-	if tree.Archive == nil || !plain && tree.Archive.Digest != desc.Digest.String() {
+	plain := diffID == want // the digest is that of the plain tar
+	if archive == nil {
 		return nil, fmt.Errorf("layer %s is on this host only unpacked: pull or import the image again%w", desc.Digest, silent{errdefs.ErrUnavailable})
 	}
 	f, err := os.Open(s.host.ArchivePath(diffID))

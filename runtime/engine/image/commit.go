@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	goruntime "runtime"
 	"slices"
@@ -63,18 +64,18 @@ func (s *Store) Commit(ctx context.Context, key string, o CommitOptions) (Image,
 		return Image{}, err
 	}
 	defer release()
-	layer, diffID, err := s.commitLayer(ctx, key, config.RootFS.DiffIDs)
+	layers, diffIDs, err := s.commitLayer(ctx, key, config.RootFS.DiffIDs)
 	if err != nil {
 		return Image{}, err
 	}
 	now := time.Now().UTC()
 	config.Created, config.Author, config.Comment, config.Container = &now, o.Author, o.Comment, o.Container
 	config.RootFS.Type = "layers"
-	config.RootFS.DiffIDs = append(slices.Clone(config.RootFS.DiffIDs), diffID)
+	config.RootFS.DiffIDs = diffIDs
 	config.History = append(slices.Clone(config.History), ocispec.History{
-		Created: &now, CreatedBy: strings.Join(config.Config.Cmd, " "), Author: o.Author, Comment: o.Comment,
+		Created: &now, CreatedBy: strings.Join(config.Config.Cmd, " "), Author: o.Author, Comment: o.Comment, EmptyLayer: len(layers) == 0,
 	})
-	img, err := s.finish(ctx, config, parent, layer, names)
+	img, err := s.finish(ctx, config, parent, layers, names)
 	if err != nil {
 		return Image{}, err
 	}
@@ -84,8 +85,8 @@ func (s *Store) Commit(ctx context.Context, key string, o CommitOptions) (Image,
 	return img, nil
 }
 
-// finish writes an image that stands on the layers of parent, with one new layer on top.
-func (s *Store) finish(ctx context.Context, config Config, parent string, layer ocispec.Descriptor, names []string) (Image, error) {
+// finish writes an image that stands on the layers of parent, with new layers on top.
+func (s *Store) finish(ctx context.Context, config Config, parent string, layers []ocispec.Descriptor, names []string) (Image, error) {
 	if config.OS == "" {
 		config.OS = "linux"
 	}
@@ -104,7 +105,7 @@ func (s *Store) finish(ctx context.Context, config Config, parent string, layer 
 		}
 		m.Layers = append(m.Layers, below.Layers...)
 	}
-	m.Layers = append(m.Layers, layer)
+	m.Layers = append(m.Layers, layers...)
 	manifest, err := json.Marshal(m)
 	if err != nil {
 		return Image{}, err
@@ -129,17 +130,30 @@ func (s *Store) manifest(ctx context.Context, id string) (m ocispec.Manifest, er
 	return m, json.Unmarshal(b, &m)
 }
 
-// commitLayer writes a root's changes as a layer: its blob, and its snapshot on those below.
-func (s *Store) commitLayer(ctx context.Context, key string, below []digest.Digest) (ocispec.Descriptor, digest.Digest, error) {
+// commitLayer writes a root's changes as a layer: its blob, and its snapshot on those below. It returns the new layer, or
+// none where nothing has changed, and the diff-ids of the whole stack.
+func (s *Store) commitLayer(ctx context.Context, key string, below []digest.Digest) ([]ocispec.Descriptor, []digest.Digest, error) {
 	upper, lowers, err := s.RootDirs(ctx, key)
 	if err != nil {
-		return ocispec.Descriptor{}, "", err
+		return nil, nil, err
+	}
+	changed := false
+	err = walkUpper(ctx, upper, lowers, func(Change, fs.FileInfo) error {
+		changed = true
+		return fs.SkipAll
+	})
+	if err != nil && !errors.Is(err, fs.SkipAll) {
+		return nil, nil, err
+	}
+	if !changed {
+		return nil, below, nil
 	}
 	desc, diffID, err := s.compressLayer(ctx, func(w io.Writer) error { return writeChanges(ctx, w, upper, lowers) })
 	if err != nil {
-		return desc, "", fmt.Errorf("write the changes of %s: %w", key, err)
+		return nil, nil, fmt.Errorf("write the changes of %s: %w", key, err)
 	}
-	return desc, diffID, s.unpackBlob(ctx, desc, append(slices.Clone(below), diffID))
+	stack := append(slices.Clone(below), diffID)
+	return []ocispec.Descriptor{desc}, stack, s.unpackBlob(ctx, desc, stack)
 }
 
 // compressLayer writes the blob of a layer whose tar write produces, and returns its diff-id with it.

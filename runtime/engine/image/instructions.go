@@ -39,7 +39,7 @@ func applyChanges(c dockerspec.DockerOCIImageConfig, changes []string) (dockersp
 			word, args, _ := strings.Cut(line, " ")
 			do, ok := known[strings.ToUpper(word)]
 			if !ok {
-				return c, invalid("%s is not a valid change command", strings.ToUpper(word))
+				return c, invalid("%s is not a valid change command", word)
 			}
 			args = strings.TrimSpace(args)
 			if args == "" {

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -45,7 +46,12 @@ func (s *Store) haveLayer(ctx context.Context, diffIDs []digest.Digest) (bool, e
 	labels := map[string]string{snapshots.LabelSnapshotRef: chain}
 	tree, shared := host.Layers[top.String()]
 	if shared && s.SharedLayers != "" {
+		archive, err := json.Marshal(tree.Archive)
+		if err != nil {
+			return false, err
+		}
 		labels[labelShared], labels[labelSize] = catalogue.Hex(top.String()), strconv.FormatInt(tree.Size, 10)
+		labels[labelArchive] = string(archive)
 	}
 	key := "extract-" + rand.Text()
 	_, err = s.snapshots.Prepare(ctx, key, chainID(diffIDs[:len(diffIDs)-1]), snapshots.WithLabels(labels))
@@ -76,33 +82,39 @@ func (s *Store) unpack(ctx context.Context, diffIDs []digest.Digest, stream io.R
 			s.collectSoon()
 		}
 	}()
-	got, err := applyTar(ctx, mounts, stream)
+	got, size, err := applyTar(ctx, mounts, stream)
 	if err != nil {
 		return fmt.Errorf("failed to register layer: %w", err)
 	}
 	if got != want {
 		return invalid("invalid diffID for layer: expected %q, got %q", want, got)
 	}
-	err = s.snapshots.Commit(ctx, chain, key)
+	labels := snapshots.WithLabels(map[string]string{labelSize: strconv.FormatInt(size, 10)})
+	err = s.snapshots.Commit(ctx, chain, key, labels)
 	if errdefs.IsAlreadyExists(err) { // another was faster
 		return s.snapshots.Remove(ctx, key)
 	}
 	return err
 }
 
-// applyTar unpacks a layer into a prepared snapshot and returns the digest of the whole stream.
-func applyTar(ctx context.Context, mounts []mount.Mount, stream io.Reader) (digest.Digest, error) {
+// applyTar unpacks a layer into a prepared snapshot and returns the digest of the whole stream, and the bytes of its files.
+func applyTar(ctx context.Context, mounts []mount.Mount, stream io.Reader) (digest.Digest, int64, error) {
 	digester := digest.Canonical.Digester()
 	tee := io.TeeReader(stream, digester.Hash())
+	size := int64(0)
+	count := func(hdr *tar.Header) (bool, error) {
+		size += hdr.Size
+		return withoutOverlay(hdr)
+	}
 	_, err := archive.Apply(ctx, upperOf(mounts), tee, archive.WithConvertWhiteout(convertWhiteout),
-		archive.WithParents(lowersOf(mounts)), archive.WithFilter(withoutOverlay))
+		archive.WithParents(lowersOf(mounts)), archive.WithFilter(count))
 	if err != nil {
-		return "", err
+		return "", 0, err
 	}
 	if _, err := io.Copy(io.Discard, tee); err != nil { // padding after the last entry counts
-		return "", err
+		return "", 0, err
 	}
-	return digester.Digest(), nil
+	return digester.Digest(), size, nil
 }
 
 const (
@@ -163,7 +175,7 @@ func (s *Store) layerSize(ctx context.Context, diffIDs []digest.Digest) (int64, 
 	if err != nil {
 		return 0, fmt.Errorf("layer %s: %w", chain, err)
 	}
-	if info.Labels[labelShared] != "" {
+	if info.Labels[labelSize] != "" {
 		return strconv.ParseInt(info.Labels[labelSize], 10, 64)
 	}
 	u, err := s.snapshots.Usage(scoped(ctx), chain)

@@ -196,7 +196,7 @@ func (s *Store) Import(ctx context.Context, r io.Reader, o ImportOptions) (Image
 	}
 	config.RootFS.Type, config.RootFS.DiffIDs = "layers", []digest.Digest{diffID}
 	config.History = []ocispec.History{{Created: &now, Comment: o.Message}}
-	img, err := s.finish(ctx, config, "", layer, names)
+	img, err := s.finish(ctx, config, "", []ocispec.Descriptor{layer}, names)
 	if err == nil {
 		s.tell(events.ActionImport, img.ID, img.ID, img.Config)
 	}

@@ -35,20 +35,22 @@ func (s *Store) Push(ctx context.Context, ref string, o PushOptions) error {
 	if _, ok := n.(reference.Digested); ok {
 		return invalid("cannot push a digest reference")
 	}
-	var tagged []reference.Named
-	if o.AllTags {
-		tagged, err = s.tagsOf(ctx, n)
-	} else {
-		tagged = []reference.Named{reference.TagNameOnly(n)}
-	}
-	if err != nil {
-		return err
-	}
 	repo, err := remoteName(n)
 	if err != nil {
 		return err
 	}
-	var to *endpoint
+	o.Progress.tell(jsonstream.Message{Status: fmt.Sprintf("The push refers to repository [%s]", n.Name())})
+	tagged, err := s.tagsOf(ctx, n)
+	if err != nil {
+		return err
+	}
+	if !o.AllTags {
+		tagged = []reference.Named{reference.TagNameOnly(n)}
+	}
+	to, err := s.connect(ctx, repo, o.Auth, "push,pull")
+	if err != nil {
+		return explainPush(err)
+	}
 	for _, t := range tagged {
 		all, err := s.records(ctx)
 		if err != nil {
@@ -56,13 +58,7 @@ func (s *Store) Push(ctx context.Context, ref string, o PushOptions) error {
 		}
 		rec, err := lookup(all, t.String())
 		if err != nil || rec == nil || !slices.Contains(rec.names, t.String()) {
-			return notFound("An image does not exist locally with the tag: %s", reference.FamiliarName(n))
-		}
-		if to == nil {
-			o.Progress.tell(jsonstream.Message{Status: fmt.Sprintf("The push refers to repository [%s]", n.Name())})
-			if to, err = s.connect(ctx, repo, o.Auth, "push,pull"); err != nil {
-				return explainPush(err)
-			}
+			return notFound("tag does not exist: %s", reference.FamiliarString(t))
 		}
 		if err := s.pushOne(ctx, to, t, rec, all, o.Progress); err != nil {
 			return explainPush(err)

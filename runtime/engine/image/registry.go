@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -37,9 +38,18 @@ func (s *Store) connect(ctx context.Context, r name.Repository, auth authn.Authe
 	t, err := transport.NewWithContext(ctx, r.Registry, auth, plainGuard{s.transport(), r.Scheme() == "http" && insecure(r.RegistryStr())},
 		[]string{r.Scope(actions)})
 	if err != nil {
-		return nil, err
+		return nil, onlyPlain(err)
 	}
 	return &endpoint{repo: r, http: t}, nil
+}
+
+// onlyPlain leaves out of an error that HTTPS was tried first, where plain HTTP was tried too.
+func onlyPlain(err error) error {
+	const second = `; Get "http://`
+	if at := strings.Index(err.Error(), second); at >= 0 {
+		return &classified{message: err.Error()[at+2:], class: errdefs.ErrUnknown, cause: err}
+	}
+	return err
 }
 
 // transport is what requests are made with.
@@ -59,11 +69,11 @@ func newTransport() *http.Transport {
 
 // remoteName is a repository as the registry library writes it.
 func remoteName(n reference.Named) (name.Repository, error) {
-	r, err := name.NewRepository(n.Name())
+	registry, err := name.NewRegistry(reference.Domain(n))
 	if err != nil {
-		return r, invalid("invalid reference format: %s", err)
+		return name.Repository{}, invalid("invalid reference format: %s", err)
 	}
-	return r, nil
+	return registry.Repo(strings.Split(reference.Path(n), "/")...), nil
 }
 
 // mirrors are the places that are asked for a repository of Docker Hub before the hub itself.

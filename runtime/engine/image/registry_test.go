@@ -20,6 +20,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 	ggcr "github.com/google/go-containerregistry/pkg/registry"
 	"github.com/moby/moby/api/types/jsonstream"
+	"golang.org/x/sys/unix"
 
 	"berth/runtime/engine/image"
 )
@@ -364,5 +365,55 @@ func TestLogin(t *testing.T) {
 	r, err := s.InspectRemote(t.Context(), reg.host+"/private:v1", good, true)
 	if err != nil || len(r.Variants) != 1 || r.Variants[0].Size == 0 || r.Variants[0].Platform.OS != "linux" {
 		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// A disk that is full in the middle of a pull is told, and all of it is free again; then there is room for less.
+func TestPullOntoFullDisk(t *testing.T) {
+	reg := newRegistry(t)
+	s, h := open(t, newHost(t)), newHost(t)
+	noise := make([]byte, 12<<20)
+	for i := range noise {
+		noise[i] = byte(i*i>>3) ^ byte(i*31>>7)
+	}
+	imported(t, s, reg.host+"/big:1", entry{name: "noise", text: string(noise)})
+	must(t, s.Push(t.Context(), reg.host+"/big:1", image.PushOptions{}))
+	small := imported(t, s, reg.host+"/small:1", entry{name: "a", text: "x"})
+	must(t, s.Push(t.Context(), reg.host+"/small:1", image.PushOptions{}))
+	disk := t.TempDir()
+	must(t, unix.Mount("tmpfs", disk, "tmpfs", 0, "size=8m"))
+	t.Cleanup(func() { must(t, unix.Unmount(disk, unix.MNT_DETACH)) })
+	other := open(t, h, func(o *image.Options) { o.Dir = filepath.Join(disk, "docker") })
+	err := other.Pull(t.Context(), reg.host+"/big:1", image.PullOptions{})
+	if err == nil || !strings.Contains(err.Error(), "no space left on device") {
+		t.Fatal(err)
+	}
+	must(t, other.Pull(t.Context(), reg.host+"/small:1", image.PullOptions{}))
+	if list, err := other.List(t.Context()); err != nil || len(list) != 1 || list[0].ID != small.ID {
+		t.Errorf("%+v, %v", list, err)
+	}
+	var st unix.Statfs_t
+	must(t, unix.Statfs(disk, &st))
+	if free := int64(st.Bfree) * st.Bsize; free < 4<<20 {
+		t.Errorf("only %d bytes are free again", free)
+	}
+}
+
+func TestSearch(t *testing.T) {
+	reg := newRegistry(t)
+	s := open(t, newHost(t))
+	reg.misbehave(func(w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path != "/v1/search" || r.URL.Query().Get("q") != "team/app" {
+			return false
+		}
+		_, _ = io.WriteString(w, `{"num_results":2,"results":[{"name":"team/app","star_count":3,"is_official":true},{"name":"team/app2"}]}`)
+		return true
+	})
+	found, err := s.Search(t.Context(), reg.host+"/team/app", 1, nil)
+	if err != nil || len(found) != 1 || found[0].Name != "team/app" || found[0].StarCount != 3 {
+		t.Errorf("%+v, %v", found, err)
+	}
+	if _, err := s.Search(t.Context(), reg.host+"/other", 1, nil); err == nil || err.Error() != "Unexpected status code 404" {
+		t.Error(err)
 	}
 }

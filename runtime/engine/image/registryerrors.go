@@ -81,10 +81,10 @@ func diagnosis(e *transport.Error) string {
 
 // passing reports whether an error of a transfer may be gone the next time.
 func passing(err error) bool {
-	var network net.Error
+	var network *net.OpError
 	var answer *transport.Error
 	switch {
-	case errors.Is(err, context.Canceled), errors.Is(err, syscall.ECONNREFUSED):
+	case errors.Is(err, context.Canceled), errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOSPC):
 		return false
 	case errors.As(err, &answer):
 		return answer.StatusCode >= http.StatusInternalServerError

@@ -46,7 +46,10 @@ func (s *Store) Login(ctx context.Context, server string, auth authn.Authenticat
 		return &classified{class: errdefs.ErrUnauthenticated, cause: err, message: fmt.Sprintf(
 			"Get %q: unauthorized: incorrect username or password", "https://"+reg.RegistryStr()+"/v2/")}
 	}
-	return err
+	if err != nil {
+		return onlyPlain(err)
+	}
+	return nil
 }
 
 // greet asks a registry for nothing, but as who we say we are.

@@ -129,24 +129,26 @@ func (r *removal) name(ctx context.Context, rec *record, name reference.Named) e
 	if err := r.untag(ctx, rec, full); err != nil {
 		return err
 	}
-	if len(rec.names) > 0 {
-		return nil
-	}
 	// Digests of a repository go with its last tag, as classic Docker has it.
-	for _, d := range slices.Clone(rec.digests) {
-		if err := r.untag(ctx, rec, d); err != nil {
-			return err
+	if !slices.ContainsFunc(rec.names, inRepository(name)) {
+		for _, d := range slices.Clone(rec.digests) {
+			if !inRepository(name)(d) {
+				continue
+			}
+			if err := r.untag(ctx, rec, d); err != nil {
+				return err
+			}
 		}
 	}
-	if len(users) > 0 {
-		return nil // it stays, without a name, for its containers
+	if len(rec.names)+len(rec.digests) > 0 || len(users) > 0 {
+		return nil // it stays for them, for its containers also without a name
 	}
 	return r.drop(ctx, rec)
 }
 
 // image removes an image with all its names.
 func (r *removal) image(ctx context.Context, rec *record) error {
-	if len(rec.names) > 1 && !r.options.Force && !oneRepository(rec.names) {
+	if len(rec.names) > 1 && !r.options.Force {
 		return conflict("conflict: unable to delete %s (must be forced) - image is referenced in multiple repositories", short(rec.id))
 	}
 	for _, u := range r.InUse(rec.id) {
@@ -218,8 +220,12 @@ func (r *removal) drop(ctx context.Context, rec *record) error {
 	return r.drop(ctx, parent)
 }
 
-func oneRepository(names []string) bool {
-	return !slices.ContainsFunc(names, func(n string) bool { return repository(n) != repository(names[0]) })
+// inRepository tells whether full names are in the repository of one.
+func inRepository(of reference.Named) func(full string) bool {
+	return func(full string) bool {
+		n, err := reference.ParseNormalizedNamed(full)
+		return err == nil && n.Name() == of.Name()
+	}
 }
 
 // short is an ID as Docker shows it.

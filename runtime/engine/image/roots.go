@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/containerd/containerd/v2/core/mount"
@@ -190,8 +192,11 @@ func (s *Store) RemoveRoot(ctx context.Context, key string) error {
 // RootUsage returns the bytes that a container has written, and those of its whole root file system.
 func (s *Store) RootUsage(ctx context.Context, key string) (rw, root int64, err error) {
 	ctx = scoped(ctx)
-	u, err := s.snapshots.Usage(ctx, rootKey(key))
+	upper, _, err := s.RootDirs(ctx, key)
 	if err != nil {
+		return 0, 0, err
+	}
+	if rw, err = filesSize(ctx, upper); err != nil {
 		return 0, 0, fmt.Errorf("usage of the root of %s: %w", key, err)
 	}
 	imageID, err := s.rootImage(ctx, key)
@@ -203,18 +208,39 @@ func (s *Store) RootUsage(ctx context.Context, key string) (rw, root int64, err 
 		return 0, 0, err
 	}
 	below, err := s.layersSize(ctx, config.RootFS.DiffIDs)
-	rw = max(0, u.Size-s.emptyRoot(ctx, key))
 	return rw, rw + below, err
 }
 
-// emptyRoot is what the directory itself takes that a root is written to: bytes that nobody has written.
-func (s *Store) emptyRoot(ctx context.Context, key string) int64 {
-	upper, _, err := s.RootDirs(ctx, key)
-	var st unix.Stat_t
-	if err != nil || unix.Lstat(upper, &st) != nil {
-		return 0
-	}
-	return st.Blocks * 512 // stat(2)
+// filesSize is the bytes of the files below a directory, hard links once, as Docker counts them (moby: pkg/directory).
+func filesSize(ctx context.Context, dir string) (sum int64, err error) {
+	seen := map[uint64]bool{}
+	err = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if errors.Is(err, os.ErrNotExist) {
+			return nil // a container that runs has removed it
+		}
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := d.Info()
+		if errors.Is(err, os.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if st, ok := info.Sys().(*syscall.Stat_t); ok && st.Nlink > 1 {
+			if seen[st.Ino] {
+				return nil
+			}
+			seen[st.Ino] = true
+		}
+		sum += info.Size()
+		return nil
+	})
+	return sum, err
 }
 
 // rootImage is the ID of the image that a root was made of.

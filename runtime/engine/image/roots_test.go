@@ -134,6 +134,22 @@ func TestCommit(t *testing.T) {
 	}
 }
 
+// A container that has changed nothing makes an image without a new layer.
+func TestCommitOfNothing(t *testing.T) {
+	h := newHost(t)
+	s := open(t, h)
+	base := h.busybox()
+	must(t, s.NewRoot(t.Context(), "c", base))
+	img, err := s.Commit(t.Context(), "c", image.CommitOptions{Repo: "same", Changes: []string{"CMD other"}})
+	must(t, err)
+	if len(img.Layers) != 1 || img.ID == base || len(img.Config.History) != 1 || !img.Config.History[0].EmptyLayer {
+		t.Errorf("%+v", img)
+	}
+	if got := tree(t, mounted(t, s, "again", img.ID)); len(got) != 4 {
+		t.Errorf("%v", got)
+	}
+}
+
 // Docker's most layers fit into one mount, and a layer that an image has twice does too.
 func TestManyLayers(t *testing.T) {
 	h := newHost(t)

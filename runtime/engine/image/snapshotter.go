@@ -18,7 +18,9 @@ import (
 // Labels of snapshots. Those with this prefix are handed on to the snapshotter below the metadata.
 const (
 	labelShared = "containerd.io/snapshot/berth.layer" // the directory of a layer in the host's cache
-	labelSize   = "containerd.io/snapshot/berth.size"  // bytes of the files of that layer
+	labelSize   = "containerd.io/snapshot/berth.size"  // bytes of the files of a layer, as Docker counts them
+
+	labelArchive = "containerd.io/snapshot/berth.archive" // its catalogue.Archive as JSON: where the host offers it no more
 )
 
 // sharedSnapshotter is overlay, and for the host's layers a link in place of a copy.
