@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"sync"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
@@ -20,6 +21,9 @@ type firewall struct {
 	table *nftables.Table
 	conn  conn
 
+	mu   sync.Mutex
+	have map[string]element // what is in force, by set and key
+
 	bridges    *nftables.Set // all
 	same       *nftables.Set // each bridge with itself
 	internal   *nftables.Set // those that nothing leaves or enters
@@ -29,7 +33,7 @@ type firewall struct {
 	at         *nftables.Set // address, protocol, port → container and port
 }
 
-// openFirewall makes the table; one that an engine before us left is replaced.
+// openFirewall makes the rules, without any bridge yet.
 func openFirewall() (*firewall, error) {
 	t := &nftables.Table{Family: nftables.TableFamilyIPv4, Name: tableName}
 	names := func(name string) *nftables.Set {
@@ -40,7 +44,7 @@ func openFirewall() (*firewall, error) {
 	}
 	target := concat(nftables.TypeIPAddr, nftables.TypeInetService)
 	fw := &firewall{
-		table: t, bridges: names("bridges"), internal: names("internal"), masquerade: names("masquerade"),
+		table: t, have: map[string]element{}, bridges: names("bridges"), internal: names("internal"), masquerade: names("masquerade"),
 		same: &nftables.Set{
 			Table: t, Name: "same", Concatenation: true, KeyType: concat(nftables.TypeIFName, nftables.TypeIFName),
 		},
@@ -54,26 +58,36 @@ func openFirewall() (*firewall, error) {
 			KeyType: concat(nftables.TypeIPAddr, nftables.TypeInetProto, nftables.TypeInetService), DataType: target,
 		},
 	}
+	return fw, fw.install()
+}
+
+// install makes the table with what is to be in force; one that is there is replaced.
+func (fw *firewall) install() error {
 	local, err := localAddresses()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	err = fw.conn.transact(func(c *nftables.Conn) error {
-		c.AddTable(t)
-		c.DelTable(t)
-		c.AddTable(t)
+		c.AddTable(fw.table)
+		c.DelTable(fw.table)
+		c.AddTable(fw.table)
 		for _, s := range fw.sets() {
 			if err := c.AddSet(s, nil); err != nil {
 				return err
 			}
 		}
 		fw.chains(c)
+		for _, e := range fw.have {
+			if err := c.SetAddElements(e.set, []nftables.SetElement{e.e}); err != nil {
+				return err
+			}
+		}
 		return c.SetAddElements(fw.local, local)
 	})
 	if err != nil {
-		return nil, fmt.Errorf("firewall (is nf_tables in this kernel?): %w", err)
+		return fmt.Errorf("firewall (is nf_tables in this kernel?): %w", err)
 	}
-	return fw, nil
+	return nil
 }
 
 func (fw *firewall) sets() []*nftables.Set {
@@ -134,6 +148,8 @@ type element struct {
 	e   nftables.SetElement
 }
 
+func (e element) key() string { return e.set.Name + "\x00" + string(e.e.Key) }
+
 func (fw *firewall) ofBridge(s *segment) []element {
 	name := ifname(s.Bridge.Interface)
 	elements := []element{
@@ -189,8 +205,11 @@ func (fw *firewall) drop() error {
 	return err
 }
 
+// add puts elements in force. Where somebody in the sandbox has flushed the rules, all are made anew.
 func (fw *firewall) add(elements []element) error {
-	return fw.conn.transact(func(c *nftables.Conn) error {
+	fw.mu.Lock()
+	defer fw.mu.Unlock()
+	err := fw.conn.transact(func(c *nftables.Conn) error {
 		for _, e := range elements {
 			if err := c.SetAddElements(e.set, []nftables.SetElement{e.e}); err != nil {
 				return err
@@ -198,11 +217,32 @@ func (fw *firewall) add(elements []element) error {
 		}
 		return nil
 	})
+	if err != nil && !errors.Is(err, unix.ENOENT) {
+		return err
+	}
+	for _, e := range elements {
+		fw.have[e.key()] = e
+	}
+	if err == nil {
+		return nil
+	}
+	if err := fw.install(); err != nil {
+		for _, e := range elements {
+			delete(fw.have, e.key())
+		}
+		return err
+	}
+	return nil
 }
 
 // remove takes elements away. Where some are gone already, because somebody in the sandbox flushed the rules, each goes by
 // itself.
 func (fw *firewall) remove(elements []element) error {
+	fw.mu.Lock()
+	defer fw.mu.Unlock()
+	for _, e := range elements {
+		delete(fw.have, e.key())
+	}
 	one := func(e element) func(*nftables.Conn) error {
 		return func(c *nftables.Conn) error { return c.SetDeleteElements(e.set, []nftables.SetElement{e.e}) }
 	}

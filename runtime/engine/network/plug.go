@@ -17,7 +17,7 @@ func (e *endpoint) plug(host, in *netlink.Handle, space netlink.NsFd, bridge int
 	e.inside = inside
 	name := "veth" + e.id[:7]
 	attrs := netlink.NewLinkAttrs()
-	attrs.Name, attrs.MTU, attrs.NumTxQueues, attrs.NumRxQueues = name, e.segment.Bridge.MTU, 1, 1
+	attrs.Name, attrs.MTU, attrs.NumTxQueues, attrs.NumRxQueues = name, e.segment.mtu, 1, 1
 	pair := &netlink.Veth{
 		LinkAttrs: attrs, PeerName: inside, PeerNamespace: space, PeerHardwareAddr: e.mac,
 		PeerNumTxQueues: 1, PeerNumRxQueues: 1, PeerTxQLen: -1,

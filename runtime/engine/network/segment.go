@@ -64,6 +64,7 @@ type segment struct {
 
 	making sync.Mutex // held while its bridge is being made or removed
 	index  int        // of the bridge; 0: not made; guarded by making
+	mtu    int        // of its interfaces; 0: the kernel's; set with index
 
 	// Guarded by Manager.mu:
 	endpoints map[string]*endpoint    // by ID of the container
