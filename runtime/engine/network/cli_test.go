@@ -50,8 +50,10 @@ func TestDockerCLI(t *testing.T) {
 		{"network create -d macvlan mac", `Error response from daemon: plugin "macvlan" not found`},
 		{"network ls -q --no-trunc --filter label=tier", "*"},
 		{"network connect --ip 10.9.0.50 --alias front cli-net web", ""},
-		{"network inspect cli-net -f {{range.IPAM.Config}}{{.Subnet}}{{end}}|{{.Attachable}}|{{.Labels}}|{{range.Containers}}{{.Name}}={{.IPv4Address}}{{end}}",
-			"10.9.0.0/24|true|map[tier:1]|web=10.9.0.50/24"},
+		{
+			"network inspect cli-net -f {{range.IPAM.Config}}{{.Subnet}}{{end}}|{{.Attachable}}|{{.Labels}}|{{range.Containers}}{{.Name}}={{.IPv4Address}}{{end}}",
+			"10.9.0.0/24|true|map[tier:1]|web=10.9.0.50/24",
+		},
 		{"network rm cli-net", "*has active endpoints"},
 		{"network disconnect cli-net web", ""},
 		{"network rm cli-net", "cli-net"},

@@ -78,19 +78,12 @@ func (m *Manager) forget(e *endpoint) {
 	delete(e.segment.used, e.address)
 }
 
-// quiet waits until no interface of a network is being deleted.
-func (m *Manager) quiet(ctx context.Context, s *segment) error {
-	for {
-		m.mu.Lock()
-		left := s.left
-		m.mu.Unlock()
-		if left == nil {
-			return nil
-		}
-		select {
-		case <-left:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
+// quiet waits until no interface of a network, which nobody can join any more, is being deleted: milliseconds.
+func (m *Manager) quiet(s *segment) {
+	m.mu.Lock()
+	left := s.left
+	m.mu.Unlock()
+	if left != nil {
+		<-left
 	}
 }

@@ -25,6 +25,7 @@ const (
 	optionHostIP     = "com.docker.network.bridge.host_binding_ipv4"
 	optionDefault    = "com.docker.network.bridge.default_bridge"
 	optionMTU        = "com.docker.network.driver.mtu"
+	optionIfName     = "com.docker.network.endpoint.ifname" // of an endpoint
 	optionIfPrefix   = "com.docker.network.container_iface_prefix"
 )
 
