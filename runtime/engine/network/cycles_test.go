@@ -122,3 +122,14 @@ func TestMTU(t *testing.T) {
 		l.leave(t, "one")
 	}
 }
+
+func TestSameAddressAgain(t *testing.T) {
+	l := newLab(t)
+	l.join(t, "other")
+	for range 5 {
+		if e := l.join(t, "web").Endpoints["bridge"]; e.IPAddress.String() != "172.17.0.3" {
+			t.Error(e.IPAddress)
+		}
+		l.leave(t, "web")
+	}
+}
