@@ -3,7 +3,8 @@ package network
 import (
 	"errors"
 	"fmt"
-	"net/netip"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/google/nftables"
@@ -77,13 +78,11 @@ func (fw *firewall) install() error {
 			}
 		}
 		fw.chains(c)
-		for _, e := range fw.have {
-			if err := c.SetAddElements(e.set, []nftables.SetElement{e.e}); err != nil {
-				return err
-			}
-		}
 		return c.SetAddElements(fw.local, local)
 	})
+	if err == nil {
+		err = fw.change(slices.Collect(maps.Values(fw.have)), (*nftables.Conn).SetAddElements)
+	}
 	if err != nil {
 		return fmt.Errorf("firewall (is nf_tables in this kernel?): %w", err)
 	}
@@ -142,59 +141,6 @@ func (fw *firewall) chains(c *nftables.Conn) {
 	}
 }
 
-// element is one of a set or a map.
-type element struct {
-	set *nftables.Set
-	e   nftables.SetElement
-}
-
-func (e element) key() string { return e.set.Name + "\x00" + string(e.e.Key) }
-
-func (fw *firewall) ofBridge(s *segment) []element {
-	name := ifname(s.Bridge.Interface)
-	elements := []element{
-		{fw.bridges, nftables.SetElement{Key: name}},
-		{fw.same, nftables.SetElement{Key: append(append([]byte{}, name...), name...)}},
-		{fw.local, nftables.SetElement{Key: address(s.Gateway)}},
-	}
-	if s.Internal {
-		return append(elements, element{fw.internal, nftables.SetElement{Key: name}})
-	}
-	if !s.Bridge.NoNAT {
-		elements = append(elements, element{fw.masquerade, nftables.SetElement{Key: name}})
-	}
-	return elements
-}
-
-func (fw *firewall) addBridge(s *segment) error    { return fw.add(fw.ofBridge(s)) }
-func (fw *firewall) removeBridge(s *segment) error { return fw.remove(fw.ofBridge(s)) }
-
-// route is a published port: what comes to it goes to a container.
-type route struct {
-	protocol byte           // IPPROTO_TCP or IPPROTO_UDP
-	host     netip.AddrPort // the address 0.0.0.0 stands for all of this namespace
-	target   netip.AddrPort
-}
-
-func (fw *firewall) ofRoutes(routes []route) []element {
-	elements := make([]element, 0, len(routes))
-	for _, r := range routes {
-		e := nftables.SetElement{
-			Key: padded([]byte{r.protocol}, port(r.host.Port())),
-			Val: padded(address(r.target.Addr()), port(r.target.Port())),
-		}
-		set := fw.published
-		if !r.host.Addr().IsUnspecified() {
-			set, e.Key = fw.at, padded(address(r.host.Addr()), e.Key)
-		}
-		elements = append(elements, element{set, e})
-	}
-	return elements
-}
-
-func (fw *firewall) addRoutes(routes []route) error    { return fw.add(fw.ofRoutes(routes)) }
-func (fw *firewall) removeRoutes(routes []route) error { return fw.remove(fw.ofRoutes(routes)) }
-
 // drop takes the table away.
 func (fw *firewall) drop() error {
 	err := fw.conn.transact(func(c *nftables.Conn) error { c.DelTable(fw.table); return nil })
@@ -203,61 +149,4 @@ func (fw *firewall) drop() error {
 		return nil
 	}
 	return err
-}
-
-// add puts elements in force. Where somebody in the sandbox has flushed the rules, all are made anew.
-func (fw *firewall) add(elements []element) error {
-	fw.mu.Lock()
-	defer fw.mu.Unlock()
-	err := fw.conn.transact(func(c *nftables.Conn) error {
-		for _, e := range elements {
-			if err := c.SetAddElements(e.set, []nftables.SetElement{e.e}); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil && !errors.Is(err, unix.ENOENT) {
-		return err
-	}
-	for _, e := range elements {
-		fw.have[e.key()] = e
-	}
-	if err == nil {
-		return nil
-	}
-	if err := fw.install(); err != nil {
-		for _, e := range elements {
-			delete(fw.have, e.key())
-		}
-		return err
-	}
-	return nil
-}
-
-// remove takes elements away. Where some are gone already, because somebody in the sandbox flushed the rules, each goes by
-// itself.
-func (fw *firewall) remove(elements []element) error {
-	fw.mu.Lock()
-	defer fw.mu.Unlock()
-	for _, e := range elements {
-		delete(fw.have, e.key())
-	}
-	one := func(e element) func(*nftables.Conn) error {
-		return func(c *nftables.Conn) error { return c.SetDeleteElements(e.set, []nftables.SetElement{e.e}) }
-	}
-	steps := make([]func(*nftables.Conn) error, len(elements))
-	for i, e := range elements {
-		steps[i] = one(e)
-	}
-	err := fw.conn.transact(steps...)
-	if !errors.Is(err, unix.ENOENT) {
-		return err
-	}
-	for _, step := range steps {
-		if err := fw.conn.transact(step); err != nil && !errors.Is(err, unix.ENOENT) {
-			return err
-		}
-	}
-	return nil
 }
