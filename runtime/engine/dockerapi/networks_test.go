@@ -34,7 +34,7 @@ func TestNetworkFields(t *testing.T) {
 	const said = fieldAccepted + "it is what an answer says; clients send back what they have read"
 	checkFields[networktypes.EndpointSettings](t, map[string]string{
 		"IPAMConfig": fieldSupported, "Links": fieldSupported, "Aliases": fieldSupported, "MacAddress": fieldSupported,
-		"GwPriority": fieldSupported, "NetworkID": fieldSupported, "DriverOpts": fieldRefused,
+		"GwPriority": fieldSupported, "NetworkID": fieldSupported, "DriverOpts": fieldSupported, // the name of the interface; others are refused
 		"EndpointID": said, "Gateway": said, "IPAddress": said, "IPPrefixLen": said, "IPv6Gateway": said,
 		"GlobalIPv6Address": said, "GlobalIPv6PrefixLen": said, "DNSNames": said,
 	})

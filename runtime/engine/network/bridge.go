@@ -36,6 +36,10 @@ func (m *Manager) bringUp(s *segment) (int, error) {
 		return 0, fmt.Errorf("netlink: %w", err)
 	}
 	defer nl.Close()
+	s.mtu = s.Bridge.MTU
+	if s.mtu == 0 {
+		s.mtu = m.mtu // set by prepare
+	}
 	link, err := makeBridge(nl, s)
 	if err != nil {
 		return 0, fmt.Errorf("network %s: %w", s.Name, err)
@@ -50,7 +54,7 @@ func (m *Manager) bringUp(s *segment) (int, error) {
 // makeBridge makes the interface, with the gateway's address. When it fails nothing is left.
 func makeBridge(nl *netlink.Handle, s *segment) (netlink.Link, error) {
 	attrs := netlink.NewLinkAttrs()
-	attrs.Name, attrs.MTU = s.Bridge.Interface, s.Bridge.MTU
+	attrs.Name, attrs.MTU = s.Bridge.Interface, s.mtu
 	// With an address of its own a bridge keeps it when ports come and go; otherwise containers' neighbour tables are wrong.
 	attrs.HardwareAddr = randomMAC()
 	link := &netlink.Bridge{LinkAttrs: attrs}

@@ -146,7 +146,7 @@ func (m *Manager) attach(mb *member, e *endpoint, before *endpoint) error {
 		return fmt.Errorf("netlink: %w", err)
 	}
 	defer host.Close()
-	inside := m.nextInterface(mb, e.segment.Bridge.IfPrefix)
+	inside := m.nextInterface(mb, e)
 	err = inSpace(mb.path, func() error {
 		return m.furnish(mb, func(in *netlink.Handle, space netlink.NsFd) error {
 			return e.plug(host, in, space, bridge, inside)
@@ -158,10 +158,10 @@ func (m *Manager) attach(mb *member, e *endpoint, before *endpoint) error {
 	return err
 }
 
-func (m *Manager) nextInterface(mb *member, prefix string) string {
+func (m *Manager) nextInterface(mb *member, e *endpoint) string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return mb.interfaceName(prefix)
+	return mb.interfaceName(e)
 }
 
 // expel takes an endpoint away, as far as it came. busy is held.

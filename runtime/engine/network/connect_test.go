@@ -105,6 +105,9 @@ func TestModes(t *testing.T) {
 	if host.NetNS != "" || host.Endpoints["host"] == nil || len(host.Ports) > 0 {
 		t.Errorf("%+v", host)
 	}
+	if byName := l.join(t, "shared", in("container:alone", nil)); byName.NetNS != none.NetNS {
+		t.Errorf("%+v", byName)
+	}
 	shared := l.join(t, "shared", in("container:"+identity("alone"), nil))
 	if shared.NetNS != none.NetNS || shared.Hosts != "" {
 		t.Errorf("%+v", shared)
@@ -173,7 +176,16 @@ func TestSettings(t *testing.T) {
 			t.Errorf("%v, want %s", err, c.want)
 		}
 	}
-	two := l.join(t, "two", in("app", map[string]*networktypes.EndpointSettings{"auto": {}, "bridge": nil}))
+	two := l.join(t, "two", in("app", map[string]*networktypes.EndpointSettings{
+		"auto": {DriverOpts: map[string]string{"com.docker.network.endpoint.ifname": "mine0"}}, "bridge": nil,
+	}))
+	enter(t, two).run(func() {
+		for _, name := range []string{"eth0", "mine0", "eth1"} {
+			if _, err := netlink.LinkByName(name); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	})
 	if len(two.Endpoints) != 3 {
 		t.Errorf("%+v", two.Endpoints)
 	}

@@ -6,7 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/nftables"
 	networktypes "github.com/moby/moby/api/types/network"
+	"github.com/vishvananda/netlink"
 
 	"berth/runtime/engine/network"
 )
@@ -73,5 +75,61 @@ func BenchmarkJoinNamed(b *testing.B) {
 		b.StopTimer()
 		l.leave(b, "comes")
 		b.StartTimer()
+	}
+}
+
+// TestFlushedRules is a visitor who flushes all rules: the next container has its ports again, and so have the others.
+func TestFlushedRules(t *testing.T) {
+	l := newLab(t)
+	one := enter(t, l.join(t, "one", publish("80/tcp", "8080")))
+	one.serve(t, ":80", "one")
+	c, err := nftables.New()
+	must(t, err)
+	c.FlushRuleset()
+	must(t, c.Flush())
+	two := enter(t, l.join(t, "two", publish("80/tcp", "8081")))
+	two.serve(t, ":80", "two")
+	l.world.serve(t, ":80", "world")
+	for _, c := range []struct{ got, want string }{
+		{askFromHere(uplink + ":8080"), "one " + uplink}, {askFromHere(uplink + ":8081"), "two " + uplink}, {one.ask(world + ":80"), "world " + uplink},
+	} {
+		if c.got != c.want {
+			t.Errorf("%q, want %q", c.got, c.want)
+		}
+	}
+	c.FlushRuleset()
+	must(t, c.Flush())
+	l.leave(t, "one") // nothing of its own is left to remove
+}
+
+func TestMTU(t *testing.T) {
+	l := newLab(t)
+	eth0, err := netlink.LinkByName("eth0")
+	must(t, err)
+	must(t, netlink.LinkSetMTU(eth0, 1400))
+	l.create(t, "small", option("com.docker.network.driver.mtu", "1300"))
+	for _, c := range []struct {
+		mode string
+		want int
+	}{{"bridge", 1400}, {"small", 1300}} {
+		enter(t, l.join(t, "one", in(c.mode, nil))).run(func() {
+			link, err := netlink.LinkByName("eth0")
+			must(t, err)
+			if link.Attrs().MTU != c.want {
+				t.Errorf("%s: %d", c.mode, link.Attrs().MTU)
+			}
+		})
+		l.leave(t, "one")
+	}
+}
+
+func TestSameAddressAgain(t *testing.T) {
+	l := newLab(t)
+	l.join(t, "other")
+	for range 5 {
+		if e := l.join(t, "web").Endpoints["bridge"]; e.IPAddress.String() != "172.17.0.3" {
+			t.Error(e.IPAddress)
+		}
+		l.leave(t, "web")
 	}
 }

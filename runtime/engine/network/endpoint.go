@@ -82,8 +82,13 @@ func (e *endpoint) check() error {
 		return invalid("invalid config for network %s: invalid endpoint settings:\n"+
 			"network-scoped alias is supported only for containers in user defined networks", s.Name)
 	}
-	for name := range e.asked.DriverOpts {
-		return invalid("DriverOpts.%s is not supported in this playground: leave it out", name)
+	for name, value := range e.asked.DriverOpts {
+		if name != optionIfName {
+			return invalid("DriverOpts.%s is not supported in this playground: leave it out", name)
+		}
+		if !interfaceName.MatchString(value) || value == "lo" {
+			return invalid("invalid interface name %q", value)
+		}
 	}
 	return nil
 }
@@ -129,15 +134,19 @@ func (e *endpoint) settings(gateway bool) *network.EndpointSettings {
 	return out
 }
 
-// interfaceName is the first name that a container has free for a further interface.
-func (mb *member) interfaceName(prefix string) string {
+// interfaceName is the name that an endpoint's interface gets in the container: what was asked for, or the first that is free.
+func (mb *member) interfaceName(e *endpoint) string {
+	if name := e.asked.DriverOpts[optionIfName]; name != "" {
+		return name
+	}
+	prefix := e.segment.Bridge.IfPrefix
 	if prefix == "" {
 		prefix = "eth"
 	}
 	for i := 0; ; i++ {
 		name, free := prefix+strconv.Itoa(i), true
-		for _, e := range mb.endpoints {
-			free = free && e.inside != name
+		for _, o := range mb.endpoints {
+			free = free && o.inside != name && o.asked.DriverOpts[optionIfName] != name
 		}
 		if free {
 			return name

@@ -3,6 +3,7 @@ package network
 import (
 	"fmt"
 	"net/netip"
+	"os"
 	"strings"
 
 	"github.com/moby/moby/api/types/network"
@@ -66,6 +67,11 @@ func (m *Manager) hosts(mb *member) string {
 		m.linkHost(&b, l)
 	}
 	host := mb.join.Hostname
+	if mb.path == "" { // the sandbox's own
+		if name, err := os.Hostname(); err == nil {
+			fmt.Fprintf(&b, "127.0.0.1\t%s\n", name)
+		}
+	}
 	if host == "" {
 		host = short(mb.join.ContainerID)
 	}

@@ -3,7 +3,9 @@ package network
 import (
 	"errors"
 	"fmt"
-	"net/netip"
+	"maps"
+	"slices"
+	"sync"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
@@ -20,6 +22,9 @@ type firewall struct {
 	table *nftables.Table
 	conn  conn
 
+	mu   sync.Mutex
+	have map[string]element // what is in force, by set and key
+
 	bridges    *nftables.Set // all
 	same       *nftables.Set // each bridge with itself
 	internal   *nftables.Set // those that nothing leaves or enters
@@ -29,7 +34,7 @@ type firewall struct {
 	at         *nftables.Set // address, protocol, port → container and port
 }
 
-// openFirewall makes the table; one that an engine before us left is replaced.
+// openFirewall makes the rules, without any bridge yet.
 func openFirewall() (*firewall, error) {
 	t := &nftables.Table{Family: nftables.TableFamilyIPv4, Name: tableName}
 	names := func(name string) *nftables.Set {
@@ -40,7 +45,7 @@ func openFirewall() (*firewall, error) {
 	}
 	target := concat(nftables.TypeIPAddr, nftables.TypeInetService)
 	fw := &firewall{
-		table: t, bridges: names("bridges"), internal: names("internal"), masquerade: names("masquerade"),
+		table: t, have: map[string]element{}, bridges: names("bridges"), internal: names("internal"), masquerade: names("masquerade"),
 		same: &nftables.Set{
 			Table: t, Name: "same", Concatenation: true, KeyType: concat(nftables.TypeIFName, nftables.TypeIFName),
 		},
@@ -54,14 +59,19 @@ func openFirewall() (*firewall, error) {
 			KeyType: concat(nftables.TypeIPAddr, nftables.TypeInetProto, nftables.TypeInetService), DataType: target,
 		},
 	}
+	return fw, fw.install()
+}
+
+// install makes the table with what is to be in force; one that is there is replaced.
+func (fw *firewall) install() error {
 	local, err := localAddresses()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	err = fw.conn.transact(func(c *nftables.Conn) error {
-		c.AddTable(t)
-		c.DelTable(t)
-		c.AddTable(t)
+		c.AddTable(fw.table)
+		c.DelTable(fw.table)
+		c.AddTable(fw.table)
 		for _, s := range fw.sets() {
 			if err := c.AddSet(s, nil); err != nil {
 				return err
@@ -70,10 +80,13 @@ func openFirewall() (*firewall, error) {
 		fw.chains(c)
 		return c.SetAddElements(fw.local, local)
 	})
-	if err != nil {
-		return nil, fmt.Errorf("firewall (is nf_tables in this kernel?): %w", err)
+	if err == nil {
+		err = fw.change(slices.Collect(maps.Values(fw.have)), (*nftables.Conn).SetAddElements)
 	}
-	return fw, nil
+	if err != nil {
+		return fmt.Errorf("firewall (is nf_tables in this kernel?): %w", err)
+	}
+	return nil
 }
 
 func (fw *firewall) sets() []*nftables.Set {
@@ -128,57 +141,6 @@ func (fw *firewall) chains(c *nftables.Conn) {
 	}
 }
 
-// element is one of a set or a map.
-type element struct {
-	set *nftables.Set
-	e   nftables.SetElement
-}
-
-func (fw *firewall) ofBridge(s *segment) []element {
-	name := ifname(s.Bridge.Interface)
-	elements := []element{
-		{fw.bridges, nftables.SetElement{Key: name}},
-		{fw.same, nftables.SetElement{Key: append(append([]byte{}, name...), name...)}},
-		{fw.local, nftables.SetElement{Key: address(s.Gateway)}},
-	}
-	if s.Internal {
-		return append(elements, element{fw.internal, nftables.SetElement{Key: name}})
-	}
-	if !s.Bridge.NoNAT {
-		elements = append(elements, element{fw.masquerade, nftables.SetElement{Key: name}})
-	}
-	return elements
-}
-
-func (fw *firewall) addBridge(s *segment) error    { return fw.add(fw.ofBridge(s)) }
-func (fw *firewall) removeBridge(s *segment) error { return fw.remove(fw.ofBridge(s)) }
-
-// route is a published port: what comes to it goes to a container.
-type route struct {
-	protocol byte           // IPPROTO_TCP or IPPROTO_UDP
-	host     netip.AddrPort // the address 0.0.0.0 stands for all of this namespace
-	target   netip.AddrPort
-}
-
-func (fw *firewall) ofRoutes(routes []route) []element {
-	elements := make([]element, 0, len(routes))
-	for _, r := range routes {
-		e := nftables.SetElement{
-			Key: padded([]byte{r.protocol}, port(r.host.Port())),
-			Val: padded(address(r.target.Addr()), port(r.target.Port())),
-		}
-		set := fw.published
-		if !r.host.Addr().IsUnspecified() {
-			set, e.Key = fw.at, padded(address(r.host.Addr()), e.Key)
-		}
-		elements = append(elements, element{set, e})
-	}
-	return elements
-}
-
-func (fw *firewall) addRoutes(routes []route) error    { return fw.add(fw.ofRoutes(routes)) }
-func (fw *firewall) removeRoutes(routes []route) error { return fw.remove(fw.ofRoutes(routes)) }
-
 // drop takes the table away.
 func (fw *firewall) drop() error {
 	err := fw.conn.transact(func(c *nftables.Conn) error { c.DelTable(fw.table); return nil })
@@ -187,37 +149,4 @@ func (fw *firewall) drop() error {
 		return nil
 	}
 	return err
-}
-
-func (fw *firewall) add(elements []element) error {
-	return fw.conn.transact(func(c *nftables.Conn) error {
-		for _, e := range elements {
-			if err := c.SetAddElements(e.set, []nftables.SetElement{e.e}); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-// remove takes elements away. Where some are gone already, because somebody in the sandbox flushed the rules, each goes by
-// itself.
-func (fw *firewall) remove(elements []element) error {
-	one := func(e element) func(*nftables.Conn) error {
-		return func(c *nftables.Conn) error { return c.SetDeleteElements(e.set, []nftables.SetElement{e.e}) }
-	}
-	steps := make([]func(*nftables.Conn) error, len(elements))
-	for i, e := range elements {
-		steps[i] = one(e)
-	}
-	err := fw.conn.transact(steps...)
-	if !errors.Is(err, unix.ENOENT) {
-		return err
-	}
-	for _, step := range steps {
-		if err := fw.conn.transact(step); err != nil && !errors.Is(err, unix.ENOENT) {
-			return err
-		}
-	}
-	return nil
 }

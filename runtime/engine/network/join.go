@@ -40,19 +40,38 @@ func (m *Manager) Join(ctx context.Context, j Join) (Joined, error) {
 }
 
 // share is the place of a container that joins another's.
-func (m *Manager) share(containerID string) (Joined, error) {
+func (m *Manager) share(ref string) (Joined, error) {
 	m.mu.Lock()
-	mb := m.members[containerID]
+	mb := m.memberOf(ref)
 	m.mu.Unlock()
-	if mb == nil {
-		return Joined{}, errdefs.ErrConflict.WithMessage("cannot join network of a non running container: " + containerID)
+	if mb != nil {
+		mb.busy.Lock()
+		defer mb.busy.Unlock()
 	}
-	mb.busy.Lock()
-	defer mb.busy.Unlock()
-	if mb.gone {
-		return Joined{}, errdefs.ErrConflict.WithMessage("cannot join network of a non running container: " + containerID)
+	if mb == nil || mb.gone {
+		return Joined{}, errdefs.ErrConflict.WithMessage("cannot join network of a non running container: " + ref)
 	}
 	return Joined{SandboxID: mb.id, NetNS: mb.path}, nil
+}
+
+// memberOf finds a container by ID, name, or beginning of an ID. m.mu is held.
+func (m *Manager) memberOf(ref string) *member {
+	if mb, ok := m.members[ref]; ok {
+		return mb
+	}
+	var found []*member
+	for id, mb := range m.members {
+		if mb.join.Name == strings.TrimPrefix(ref, "/") {
+			return mb
+		}
+		if ref != "" && strings.HasPrefix(id, ref) {
+			found = append(found, mb)
+		}
+	}
+	if len(found) != 1 {
+		return nil
+	}
+	return found[0]
 }
 
 // register notes a container and takes its addresses. The member is returned busy.
@@ -170,7 +189,7 @@ func (m *Manager) setUp(mb *member) error {
 				if bridges[i] == 0 {
 					continue
 				}
-				if err := e.plug(host, in, space, bridges[i], mb.interfaceName(e.segment.Bridge.IfPrefix)); err != nil {
+				if err := e.plug(host, in, space, bridges[i], mb.interfaceName(e)); err != nil {
 					return err
 				}
 			}

@@ -89,6 +89,7 @@ func TestPublish(t *testing.T) {
 		who, got, want string
 	}{
 		{"localhost", askFromHere("127.0.0.1:8080"), "web 172.17.0.1"},
+		{"0.0.0.0", askFromHere("0.0.0.0:8080"), "web 172.17.0.1"},
 		{"localhost, IPv6", askFromHere("[::1]:8080"), "web 172.17.0.1"},
 		{"the sandbox's address", askFromHere(uplink + ":8080"), "web " + uplink},
 		{"the bridge's address", askFromHere("172.17.0.1:8080"), "web 172.17.0.1"},

@@ -8,7 +8,7 @@ import (
 )
 
 // Leave takes back all that Join gave: ports, names, interfaces, addresses, the namespace. It is idempotent. Interfaces are
-// deleted in the background, and their addresses free when they are; Remove and Close wait for it.
+// deleted in the background; Remove and Close wait for it.
 func (m *Manager) Leave(_ context.Context, containerID string) error {
 	m.mu.Lock()
 	mb := m.members[containerID]
@@ -51,7 +51,14 @@ func (m *Manager) tearDown(mb *member) error {
 
 // detach takes an endpoint out of its network at once, and deletes its interfaces in the background: that waits for RCU.
 func (m *Manager) detach(e *endpoint) {
+	err := e.unhook()
+	if err != nil {
+		m.log.Warn("container's interface stays on its bridge for now", "container", e.member.join.ContainerID, "error", err)
+	}
 	m.mu.Lock()
+	if err == nil { // nobody answers for the address any more: the same container, started again, gets it back
+		delete(e.segment.used, e.address)
+	}
 	delete(e.segment.endpoints, e.member.join.ContainerID)
 	e.segment.leaving++
 	if e.segment.left == nil {
@@ -59,12 +66,14 @@ func (m *Manager) detach(e *endpoint) {
 	}
 	m.mu.Unlock()
 	m.workers.Go(func() {
-		if err := e.unplug(); err != nil {
-			m.log.Error("container's interface stays", "container", e.member.join.ContainerID, "error", err)
+		if left := e.unplug(); left != nil {
+			m.log.Error("container's interface stays", "container", e.member.join.ContainerID, "error", left)
 		}
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		delete(e.segment.used, e.address)
+		if err != nil {
+			delete(e.segment.used, e.address)
+		}
 		if e.segment.leaving--; e.segment.leaving == 0 {
 			close(e.segment.left)
 			e.segment.left = nil
@@ -78,19 +87,12 @@ func (m *Manager) forget(e *endpoint) {
 	delete(e.segment.used, e.address)
 }
 
-// quiet waits until no interface of a network is being deleted.
-func (m *Manager) quiet(ctx context.Context, s *segment) error {
-	for {
-		m.mu.Lock()
-		left := s.left
-		m.mu.Unlock()
-		if left == nil {
-			return nil
-		}
-		select {
-		case <-left:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
+// quiet waits until no interface of a network, which nobody can join any more, is being deleted: milliseconds.
+func (m *Manager) quiet(s *segment) {
+	m.mu.Lock()
+	left := s.left
+	m.mu.Unlock()
+	if left != nil {
+		<-left
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"sync"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"berth/runtime/engine/events"
@@ -36,6 +37,7 @@ type Manager struct {
 
 	host     sync.Mutex // held while forwarding and the firewall are being made
 	fw       *firewall  // nil before the first bridge; guarded by host
+	mtu      int        // of the way out, where it is less than the kernel's default; set with fw
 	ports    ports
 	programs programs
 
@@ -117,8 +119,30 @@ func (m *Manager) prepare() (*firewall, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.fw = fw
+	m.fw, m.mtu = fw, uplinkMTU()
 	return fw, nil
+}
+
+// defaultMTU is what the kernel gives to bridges and pairs.
+const defaultMTU = 1500
+
+// uplinkMTU is that of the default route's interface where it is less than the default, or else 0.
+func uplinkMTU() int {
+	nl, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return 0
+	}
+	defer nl.Close()
+	routes, err := nl.RouteListFiltered(unix.AF_INET, &netlink.Route{Dst: nil}, netlink.RT_FILTER_DST)
+	if err != nil {
+		return 0
+	}
+	for _, r := range routes {
+		if link, err := nl.LinkByIndex(r.LinkIndex); err == nil && link.Attrs().MTU < defaultMTU {
+			return link.Attrs().MTU
+		}
+	}
+	return 0
 }
 
 // sysctl writes a setting of the network namespace of this process.

@@ -17,7 +17,7 @@ func (e *endpoint) plug(host, in *netlink.Handle, space netlink.NsFd, bridge int
 	e.inside = inside
 	name := "veth" + e.id[:7]
 	attrs := netlink.NewLinkAttrs()
-	attrs.Name, attrs.MTU, attrs.NumTxQueues, attrs.NumRxQueues = name, e.segment.Bridge.MTU, 1, 1
+	attrs.Name, attrs.MTU, attrs.NumTxQueues, attrs.NumRxQueues = name, e.segment.mtu, 1, 1
 	pair := &netlink.Veth{
 		LinkAttrs: attrs, PeerName: inside, PeerNamespace: space, PeerHardwareAddr: e.mac,
 		PeerNumTxQueues: 1, PeerNumRxQueues: 1, PeerTxQLen: -1,
@@ -100,8 +100,17 @@ func awaitUp(nl *netlink.Handle, index int, states ...netlink.LinkOperState) err
 	}
 }
 
+// unhook takes the pair, where there is one, off its bridge: 0.3 ms.
+func (e *endpoint) unhook() error {
+	return e.withPair((*netlink.Handle).LinkSetNoMaster)
+}
+
 // unplug deletes the pair, where there is one. It waits for RCU: some 20 ms.
 func (e *endpoint) unplug() error {
+	return e.withPair((*netlink.Handle).LinkDel)
+}
+
+func (e *endpoint) withPair(do func(*netlink.Handle, netlink.Link) error) error {
 	if e.veth == "" {
 		return nil
 	}
@@ -110,18 +119,16 @@ func (e *endpoint) unplug() error {
 		return fmt.Errorf("netlink: %w", err)
 	}
 	defer nl.Close()
-	attrs := netlink.NewLinkAttrs()
-	attrs.Name = e.veth
 	link, err := nl.LinkByName(e.veth)
 	var none netlink.LinkNotFoundError
 	if errors.As(err, &none) { // it went with its namespace, or somebody in the sandbox deleted it
 		return nil
 	}
 	if err == nil {
-		err = nl.LinkDel(link)
+		err = do(nl, link)
 	}
 	if err != nil && !errors.Is(err, unix.ENODEV) {
-		return fmt.Errorf("delete interface %s: %w", e.veth, err)
+		return fmt.Errorf("interface %s: %w", e.veth, err)
 	}
 	return nil
 }

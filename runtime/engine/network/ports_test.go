@@ -6,11 +6,13 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	networktypes "github.com/moby/moby/api/types/network"
+	"golang.org/x/sys/unix"
 
 	"berth/runtime/engine/network"
 )
@@ -180,4 +182,29 @@ func joinedPorts(j network.Joined) string {
 	}
 	slices.Sort(out)
 	return strings.Join(out, " ")
+}
+
+// TestManyPorts is more than one transaction.
+func TestManyPorts(t *testing.T) {
+	l := newLab(t)
+	var free unix.Rlimit
+	must(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &free))
+	if free.Cur < 4096 {
+		t.Skip("needs 4096 descriptors")
+	}
+	j := l.join(t, "web", func(j *network.Join) {
+		j.Ports = networktypes.PortMap{}
+		for i := range 1200 {
+			p := strconv.Itoa(10000 + i)
+			j.Ports[networktypes.MustParsePort(p+"/tcp")] = []networktypes.PortBinding{{HostPort: p}}
+		}
+	})
+	web := enter(t, j)
+	web.serve(t, ":10000", "first")
+	web.serve(t, ":11199", "last")
+	for port, want := range map[string]string{"10000": "first 172.17.0.1", "11199": "last 172.17.0.1"} {
+		if got := askFromHere("127.0.0.1:" + port); got != want {
+			t.Errorf("%s: %q", port, got)
+		}
+	}
 }

@@ -2,6 +2,7 @@ package network
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -18,16 +19,16 @@ import (
 // Remove deletes a network, found as Inspect does, with its bridge. It waits until interfaces of containers that have left
 // are gone. ErrPermissionDenied: containers are in it, or it is one that is always there.
 func (m *Manager) Remove(ctx context.Context, ref string) error {
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
 	s, err := m.retire(ref)
 	if err != nil {
 		return err
 	}
-	err = m.quiet(ctx, s)
-	if err == nil {
-		err = m.takeDown(s)
-	}
-	if err != nil {
-		return fmt.Errorf("error while removing network: %w", err)
+	m.quiet(s)
+	if err := m.takeDown(s); err != nil {
+		return fmt.Errorf("error while removing network: %w", errors.Join(err, m.reinstate(s)))
 	}
 	m.tell(eventtypes.ActionDestroy, s, nil)
 	return nil
@@ -53,6 +54,15 @@ func (m *Manager) retire(ref string) (*segment, error) {
 	}
 	s.removed = true
 	return s, nil
+}
+
+// reinstate puts a network back that could not be removed.
+func (m *Manager) reinstate(s *segment) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s.removed = false
+	m.segments[s.ID] = s
+	return m.save()
 }
 
 // active names the containers in a network. Manager.mu is held.

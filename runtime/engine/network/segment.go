@@ -25,6 +25,7 @@ const (
 	optionHostIP     = "com.docker.network.bridge.host_binding_ipv4"
 	optionDefault    = "com.docker.network.bridge.default_bridge"
 	optionMTU        = "com.docker.network.driver.mtu"
+	optionIfName     = "com.docker.network.endpoint.ifname" // of an endpoint
 	optionIfPrefix   = "com.docker.network.container_iface_prefix"
 )
 
@@ -64,6 +65,7 @@ type segment struct {
 
 	making sync.Mutex // held while its bridge is being made or removed
 	index  int        // of the bridge; 0: not made; guarded by making
+	mtu    int        // of its interfaces; 0: the kernel's; set with index
 
 	// Guarded by Manager.mu:
 	endpoints map[string]*endpoint    // by ID of the container

@@ -66,7 +66,7 @@ func (s *Store) Create(r volume.CreateRequest) (volume.Volume, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if e, ok := s.volumes[m.Name]; ok {
-		return e.info(), nil
+		return s.info(e), nil
 	}
 	e := newEntry(filepath.Join(s.dir, m.Name), m)
 	if err := e.write(); err != nil {
@@ -74,7 +74,7 @@ func (s *Store) Create(r volume.CreateRequest) (volume.Volume, error) {
 	}
 	s.volumes[m.Name] = e
 	s.events.Publish(eventtypes.VolumeEventType, eventtypes.ActionCreate, m.Name, map[string]string{"driver": Driver})
-	return e.info(), nil
+	return s.info(e), nil
 }
 
 // write puts a new volume on the disk, its description first: a directory that has data has a description.

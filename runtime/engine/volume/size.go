@@ -18,7 +18,7 @@ func (s *Store) DiskUsage(ctx context.Context) ([]volume.Volume, error) {
 	list := make([]volume.Volume, 0, len(s.volumes))
 	entries := make(map[string]*entry, len(s.volumes))
 	for name, e := range s.volumes {
-		v := e.info()
+		v := s.info(e)
 		v.UsageData = &volume.UsageData{RefCount: int64(len(e.users))}
 		list, entries[name] = append(list, v), e
 	}

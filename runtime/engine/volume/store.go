@@ -36,6 +36,8 @@ const (
 
 // Options of a Store.
 type Options struct {
+	// Shown is the directory in which the workspace has the store's, for people: Mountpoint says so. Empty: the store's own.
+	Shown string
 	// HostPath turns a path of the workspace into one of this process, for volumes with o=bind. It must not lead out of
 	// the workspace. Nil: there are no such volumes.
 	HostPath func(path string) (string, error)
@@ -77,6 +79,9 @@ type meta struct {
 func Open(dir string, e *events.Bus, o Options) (*Store, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Shown == "" {
+		o.Shown = dir
 	}
 	s := &Store{dir: dir, events: e, o: o, volumes: map[string]*entry{}}
 	if err := os.MkdirAll(dir, 0o711); err != nil { // a container's users pass through: 0711, as Docker's
@@ -129,9 +134,9 @@ func newEntry(dir string, m meta) *entry {
 func (e *entry) path() string { return filepath.Join(e.dir, dataDir) }
 
 // info describes a volume as the API does.
-func (e *entry) info() volume.Volume {
+func (s *Store) info(e *entry) volume.Volume {
 	return volume.Volume{
-		Name: e.meta.Name, Driver: Driver, Scope: "local", Mountpoint: e.path(), Labels: e.meta.Labels, Options: e.meta.Options,
+		Name: e.meta.Name, Driver: Driver, Scope: "local", Mountpoint: filepath.Join(s.o.Shown, e.meta.Name, dataDir), Labels: e.meta.Labels, Options: e.meta.Options,
 		CreatedAt: e.meta.Created.Format(time.RFC3339),
 	}
 }
@@ -153,7 +158,7 @@ func (s *Store) Get(name string) (volume.Volume, error) {
 	if err != nil {
 		return volume.Volume{}, err
 	}
-	return e.info(), nil
+	return s.info(e), nil
 }
 
 // List describes the volumes that pass the filters dangling, driver, label and name, by name.
@@ -172,7 +177,7 @@ func (s *Store) List(f filter.Args) ([]volume.Volume, error) {
 			continue
 		}
 		if f.Match("name", name) && f.Exact("driver", Driver) && f.Labels(e.meta.Labels) {
-			list = append(list, e.info())
+			list = append(list, s.info(e))
 		}
 	}
 	s.mu.Unlock()

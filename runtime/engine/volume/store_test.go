@@ -27,6 +27,11 @@ func TestCreate(t *testing.T) {
 	if v.Name != "data" || v.Driver != "local" || v.Scope != "local" || v.Labels["a"] != "b" || v.Mountpoint != dir+"/data/_data" {
 		t.Errorf("%+v", v)
 	}
+	shown, err := volume.Open(dir, &events.Bus{}, volume.Options{Shown: "/var/lib/docker/volumes"})
+	must(t, err)
+	if v, err := shown.Get("data"); err != nil || v.Mountpoint != "/var/lib/docker/volumes/data/_data" {
+		t.Errorf("%+v %v", v, err)
+	}
 	again, err := s.Create(volumetypes.CreateRequest{Name: "data"})
 	must(t, err)
 	if again.CreatedAt != v.CreatedAt || again.Labels["a"] != "b" {
