@@ -100,7 +100,7 @@ func (s *Server) recovering(next http.Handler) http.Handler {
 }
 
 func (s *Server) info(w http.ResponseWriter, _ *http.Request) {
-	answer(w, http.StatusOK, map[string]any{"api": Version, "version": s.Version, "ready": true})
+	answer(w, map[string]any{"api": Version, "version": s.Version, "ready": true})
 }
 
 func (s *Server) endProcesses(w http.ResponseWriter, r *http.Request) {
@@ -109,7 +109,7 @@ func (s *Server) endProcesses(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	answer(w, http.StatusOK, map[string]int{"ended": n})
+	answer(w, map[string]int{"ended": n})
 }
 
 // fail is the one table of errors and their status.

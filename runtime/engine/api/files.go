@@ -38,7 +38,7 @@ func (s *Server) readFile(w http.ResponseWriter, r *http.Request) {
 			s.fail(w, r, err)
 			return
 		}
-		answer(w, http.StatusOK, entries)
+		answer(w, entries)
 	default:
 		w.Header().Set("Content-Type", "application/octet-stream")
 		attach(w, path.Base(name))

@@ -5,15 +5,15 @@ import (
 	"net/http"
 )
 
-// answer encodes the whole answer before it writes the status.
-func answer(w http.ResponseWriter, status int, v any) {
+// answer encodes the whole answer before it writes that all is well.
+func answer(w http.ResponseWriter, v any) {
 	b, err := json.Marshal(v)
 	if err != nil {
 		problem(w, http.StatusInternalServerError, err.Error())
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
+	w.WriteHeader(http.StatusOK)
 	_, _ = w.Write(append(b, '\n')) // the client has gone: nobody to tell
 }
 

@@ -50,7 +50,7 @@ func (s *Server) listPorts(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	answer(w, http.StatusOK, append([]Listener{}, found...)) // never null
+	answer(w, append([]Listener{}, found...)) // never null
 }
 
 // openPort connects the client to a port of the sandbox.
