@@ -215,8 +215,10 @@ func TestHostileDocker(t *testing.T) {
 	id := s.open(t, ctx)
 	d := s.docker(id)
 	const bad = `"><img src=x onerror=alert(1)>$(touch /x);'` + "\u202e`id`\r"
-	d.Put("", &webtest.Container{ID: id64("1"), Name: bad, Image: bad, Command: bad, State: "running", Status: bad, Mounts: []string{bad},
-		Ports: []webtest.Port{{IP: bad, Private: 80, Public: 80, Type: "javascript:alert(1)"}, {Private: -1, Public: 1 << 20, Type: "tcp"}}},
+	d.Put("", &webtest.Container{
+		ID: id64("1"), Name: bad, Image: bad, Command: bad, State: "running", Status: bad, Mounts: []string{bad},
+		Ports: []webtest.Port{{IP: bad, Private: 80, Public: 80, Type: "javascript:alert(1)"}, {Private: -1, Public: 1 << 20, Type: "tcp"}},
+	},
 		&webtest.Container{ID: "../../../x?force=1", Name: strings.Repeat("a", 100_000), State: bad, Extra: map[string]any{"Names": nil, "Ports": "none", "Image": 7}})
 	d.PutImage(&webtest.Image{ID: bad, Tags: []string{bad, "--privileged", "a;b"}, Size: -1})
 	d.PutOther([]map[string]any{{"Id": bad, "Name": bad, "Driver": 7}}, []map[string]any{{"Name": bad}})

@@ -63,8 +63,10 @@ func TestDockerPanelsFit(t *testing.T) {
 			shot("lost", to("containers"), until(`document.getElementById("dock-link").textContent.includes("reconnecting")`))
 			s.Sandbox(id).Refuse(false)
 			for i := range 30 {
-				d.Put("", &webtest.Container{ID: fmt.Sprintf("%064x", i+100), Name: fmt.Sprintf("a-container-with-a-long-name-of-compose-%d", i), Image: "registry.example.org:5000/team/an-image-with-a-long-name:2026-11-25-nightly", State: "running", Created: time.Now(), Started: time.Now(),
-					Ports: []webtest.Port{{Public: 10000 + i, Private: 8080, Type: "tcp"}, {Public: 20000 + i, Private: 9090, Type: "tcp"}, {Private: 1234, Type: "udp"}}, UsedMemory: int64(i) << 20, UsedCPU: int64(i) * 20_000_000})
+				d.Put("", &webtest.Container{
+					ID: fmt.Sprintf("%064x", i+100), Name: fmt.Sprintf("a-container-with-a-long-name-of-compose-%d", i), Image: "registry.example.org:5000/team/an-image-with-a-long-name:2026-11-25-nightly", State: "running", Created: time.Now(), Started: time.Now(),
+					Ports: []webtest.Port{{Public: 10000 + i, Private: 8080, Type: "tcp"}, {Public: 20000 + i, Private: 9090, Type: "tcp"}, {Private: 1234, Type: "udp"}}, UsedMemory: int64(i) << 20, UsedCPU: int64(i) * 20_000_000,
+				})
 			}
 			shot("many", until(rowsOf+`.length === 34`), until(`document.getElementById("dock-link").textContent === ""`))
 			shot("palette", do(`document.getElementById("more").click()`), visible("dialog.palette"), keys("web"), until(`document.querySelector(".palette [aria-selected=true]").textContent === "Shell in web"`))
