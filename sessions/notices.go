@@ -38,9 +38,13 @@ func (n *noticer) look(u quotas.Usage, now time.Time) []Notice {
 		add("memory", "memory: the limit of %s was reached and %s ended. Run less at a time, or with smaller inputs.",
 			sizeInWords(n.limits.MemoryBytes), victims(d, u.OOMVictim))
 	}
-	if u.PIDsRefused > n.told.PIDsRefused && n.due("pids", now, noticeEvery) {
+	if u.PIDsRefused > n.told.PIDsRefused {
+		// What was refused right after a notice is told with it: later the processes may have been ended, and the notice
+		// would offer to end all of others.
 		n.told.PIDsRefused = u.PIDsRefused
-		add("pids", "processes: the limit of %d was reached and new ones are refused. End some, or all of them.", n.limits.PIDs)
+		if n.due("pids", now, noticeEvery) {
+			add("pids", "processes: the limit of %d was reached and new ones are refused. End some, or all of them.", n.limits.PIDs)
+		}
 	}
 	if n.short("disk", u.DiskFree, n.limits.DiskBytes, now) {
 		add("disk", "disk: %s of %s are left. Delete files that you do not need.", sizeInWords(max(u.DiskFree, 0)), sizeInWords(n.limits.DiskBytes))

@@ -113,6 +113,31 @@ func TestNoticesAreNotRepeatedTooOften(t *testing.T) {
 	})
 }
 
+// TestNoticeOfProcessesIsNotLate: a fork bomb that is ended soon after its notice gives no other one when nothing of it is left.
+func TestNoticeOfProcessesIsNotLate(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.start()
+		c := w.create(sessions.Request{})
+		r := w.watch(c.ID)
+		refuse := func() { w.launcher.SetUsage(c.ID, func(u *quotas.Usage) { u.PIDsRefused += 100 }) }
+		for range 5 {
+			refuse()
+			w.pass(time.Second)
+		}
+		w.pass(30 * time.Second)
+		if n := r.notices("pids"); len(n) != 1 {
+			t.Errorf("told %q, want one notice", n)
+		}
+		for range 15 { // one that goes on is told again
+			refuse()
+			w.pass(time.Second)
+		}
+		if n := r.notices("pids"); len(n) != 3 {
+			t.Errorf("told %q, want three notices", n)
+		}
+	})
+}
+
 func TestNoticesAreNotRepeatedByTheNextServer(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.start()
