@@ -94,7 +94,11 @@ func (h *host) openKernel(ctx context.Context, c *serveCmd, log *slog.Logger) er
 	if h.cgroups, err = groups.Instance(instance); err != nil {
 		return err
 	}
-	if h.network, err = network.Open(network.Config{Instance: instance, Pool: pool, Deny: deny, Log: log}); err != nil {
+	allow, err := mirrorAddresses(ctx, c.Mirrors)
+	if err != nil {
+		return err
+	}
+	if h.network, err = network.Open(network.Config{Instance: instance, Pool: pool, Deny: deny, Allow: allow, Log: log}); err != nil {
 		return err
 	}
 	upstream, err := resolvers(c.DNS)

@@ -46,7 +46,7 @@ type serveCmd struct {
 	DockerDir  string   `type:"path" help:"Directory of the docker command and its plugins that sessions get; default: berth's own." env:"BERTH_DOCKER_DIR"`
 	Subnet     string   `default:"100.64.0.0/16" help:"Addresses for sandboxes; each takes four." env:"BERTH_SUBNET"`
 	DNS        []string `name:"dns" help:"Resolvers that sandboxes use; default: the host's." env:"BERTH_DNS"`
-	Mirrors    []string `name:"registry-mirror" placeholder:"URL,..." help:"Mirrors of Docker Hub that sessions pull from first, e.g. http://192.0.2.7:5000; sessions must be able to reach them." env:"BERTH_REGISTRY_MIRROR"`
+	Mirrors    []string `name:"registry-mirror" placeholder:"URL,..." help:"Mirrors of Docker Hub that sessions pull from first, e.g. http://192.0.2.7:5000. They may reach these addresses even where they are private." env:"BERTH_REGISTRY_MIRROR"`
 	Deny       []string `name:"deny-net" help:"Further networks that no sandbox may reach." env:"BERTH_DENY_NET"`
 	LogFormat  string   `enum:"text,json" default:"text" help:"text or json." env:"BERTH_LOG_FORMAT"`
 	Verbose    bool     `short:"v" help:"Log every request." env:"BERTH_VERBOSE"`

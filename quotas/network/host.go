@@ -30,10 +30,11 @@ const slotBits = 2
 
 // Config is what an operator says about sandboxes' network. The zero value of a field stands for the default.
 type Config struct {
-	Instance string         // of this server: lower-case letters and digits, at most 16
-	Claims   string         // directory shared by all servers of the host; default DefaultClaims
-	Pool     netip.Prefix   // IPv4 addresses of sandboxes, a /30 for each; default DefaultPool
-	Deny     []netip.Prefix // IPv4 networks that sandboxes may not reach, besides those that never are
+	Instance string           // of this server: lower-case letters and digits, at most 16
+	Claims   string           // directory shared by all servers of the host; default DefaultClaims
+	Pool     netip.Prefix     // IPv4 addresses of sandboxes, a /30 for each; default DefaultPool
+	Deny     []netip.Prefix   // IPv4 networks that sandboxes may not reach, besides those that never are
+	Allow    []netip.AddrPort // IPv4: TCP services that sandboxes may reach all the same, a registry's mirror say
 	Log      *slog.Logger
 }
 
@@ -44,6 +45,7 @@ type Host struct {
 	pool     netip.Prefix
 	nl       *netlink.Handle
 	fw       *firewall
+	allow    []netip.AddrPort
 	log      *slog.Logger
 }
 
@@ -67,7 +69,12 @@ func Open(c Config) (*Host, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	h := &Host{instance: c.Instance, pool: c.Pool.Masked(), log: c.Log}
+	h := &Host{instance: c.Instance, pool: c.Pool.Masked(), allow: c.Allow, log: c.Log}
+	for _, a := range c.Allow {
+		if !a.Addr().Is4() || a.Addr().IsLoopback() || a.Port() == 0 {
+			return nil, fmt.Errorf("network: %s cannot be allowed: sandboxes reach ports of IPv4 addresses that are not loopback", a)
+		}
+	}
 	h.claims = claims{dir: c.Claims, slots: 1 << (32 - slotBits - c.Pool.Bits())}
 	if err := h.claims.open(); err != nil {
 		return nil, err

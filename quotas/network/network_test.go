@@ -19,10 +19,10 @@ import (
 
 func ip(s string) net.IP { return net.ParseIP(s).To4() }
 
-func openHost(t testing.TB, instance, claims string) *network.Host {
+func openHost(t testing.TB, instance, claims string, allow ...netip.AddrPort) *network.Host {
 	t.Helper()
 	h, err := network.Open(network.Config{
-		Instance: instance, Claims: claims, Deny: []netip.Prefix{netip.MustParsePrefix(operators)},
+		Instance: instance, Claims: claims, Deny: []netip.Prefix{netip.MustParsePrefix(operators)}, Allow: allow,
 	})
 	must(t, err)
 	t.Cleanup(func() { must(t, h.Close()) })

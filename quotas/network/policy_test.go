@@ -38,6 +38,28 @@ func TestNothingOutsidePolicyGetsOut(t *testing.T) {
 	}
 }
 
+// TestServicesThatAreAllowed: a port of a private address that the operator allows is reached, what stands beside it is not.
+func TestServicesThatAreAllowed(t *testing.T) {
+	w := newWorld(t)
+	mirror := netip.AddrPortFrom(netip.MustParseAddr(privateAddresses[0]), 5000)
+	h := openHost(t, "a", t.TempDir(), mirror)
+	s := newSandbox(t, h, "one", quotas.Limits{})
+	w.packets()
+	for _, address := range []string{mirror.String(), mirror.Addr().String() + ":5001", privateAddresses[1] + ":5000"} {
+		s.send(t, "tcp", address)
+		s.send(t, "udp", address)
+	}
+	got := w.packets()
+	for _, p := range got {
+		if p.protocol != unix.IPPROTO_TCP || p.destination != mirror.Addr().String() || p.port != int(mirror.Port()) {
+			t.Errorf("got out: %+v", p)
+		}
+	}
+	if len(got) == 0 {
+		t.Error("what is allowed did not get out")
+	}
+}
+
 func testPolicy(t *testing.T, egress quotas.Egress, allowed func(protocol string, port int) bool) {
 	w := newWorld(t)
 	h := openHost(t, "a", t.TempDir())

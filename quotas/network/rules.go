@@ -54,6 +54,8 @@ func (l *Link) rules(limits quotas.Limits) (*rules, error) {
 	r.from = append(r.from,
 		join(ctState(ctEstablished|ctRelated), accept),
 		join(ctState(ctInvalid), verdict(expr.VerdictDrop)),
+	)
+	r.from = append(append(r.from, l.host.services(accept)...),
 		join(inSet(offsetDestination, l.host.fw.reserved, false), deny),
 		join(toSandbox(true), deny),
 	)
@@ -70,8 +72,18 @@ func (l *Link) rules(limits quotas.Limits) (*rules, error) {
 		r.local = append(r.local, join(isAddress(offsetDestination, l.Gateway.AsSlice(), true),
 			isProtocol(protocol), portIn(53, 53), accept))
 	}
+	r.local = append(r.local, l.host.services(accept)...) // those on the host itself
 	r.local = append(r.local, deny)
 	return r, nil
+}
+
+// services match what the operator lets sandboxes reach, wherever it is.
+func (h *Host) services(accept []expr.Any) [][]expr.Any {
+	var out [][]expr.Any
+	for _, a := range h.allow {
+		out = append(out, join(isAddress(offsetDestination, a.Addr().AsSlice(), true), isProtocol(unix.IPPROTO_TCP), portIn(a.Port(), a.Port()), accept))
+	}
+	return out
 }
 
 // reach ends a chain with the ports that may be reached.
