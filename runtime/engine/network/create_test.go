@@ -125,7 +125,7 @@ func TestListAndInspect(t *testing.T) {
 	}
 	n, err := l.Inspect("web")
 	must(t, err)
-	if len(n.Containers) != 1 || n.Containers[identity("one")].IPv4Address.String() != "172.19.0.2/16" || n.Containers[identity("one")].Name != "one" {
+	if c := n.Containers[identity("one")]; len(n.Containers) != 1 || c.IPv4Address.String() != "172.19.0.2/16" || c.Name != "one" {
 		t.Errorf("%+v", n.Containers)
 	}
 	for _, f := range []filter.Args{{"size": {"1": true}}, {"type": {"x": true}}, {"dangling": {"x": true}}} {
@@ -144,10 +144,11 @@ func TestRemoveAndPrune(t *testing.T) {
 	l.create(t, "xb", func(r *networktypes.CreateRequest) { r.Labels = map[string]string{"keep": ""} })
 	l.create(t, "xc")
 	j := l.join(t, "one", in("xc", nil))
-	if err := l.Remove(t.Context(), "bridge"); !errdefs.IsPermissionDenied(err) || err.Error() != "bridge is a pre-defined network and cannot be removed" {
+	want := "bridge is a pre-defined network and cannot be removed"
+	if err := l.Remove(t.Context(), "bridge"); !errdefs.IsPermissionDenied(err) || err.Error() != want {
 		t.Error(err)
 	}
-	want := `error while removing network: network xc has active endpoints (name:"one" id:"` + j.Endpoints["xc"].EndpointID[:12] + `")`
+	want = `error while removing network: network xc has active endpoints (name:"one" id:"` + j.Endpoints["xc"].EndpointID[:12] + `")`
 	if err := l.Remove(t.Context(), "xc"); !errdefs.IsPermissionDenied(err) || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
 	}

@@ -91,7 +91,9 @@ func TestFlushedRules(t *testing.T) {
 	two.serve(t, ":80", "two")
 	l.world.serve(t, ":80", "world")
 	for _, c := range []struct{ got, want string }{
-		{askFromHere(uplink + ":8080"), "one " + uplink}, {askFromHere(uplink + ":8081"), "two " + uplink}, {one.ask(world + ":80"), "world " + uplink},
+		{askFromHere(uplink + ":8080"), "one " + uplink},
+		{askFromHere(uplink + ":8081"), "two " + uplink},
+		{one.ask(world + ":80"), "world " + uplink},
 	} {
 		if c.got != c.want {
 			t.Errorf("%q, want %q", c.got, c.want)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"slices"
@@ -106,42 +107,10 @@ func (m *Manager) register(j Join) (*member, error) {
 // enroll takes the container's place in each of its networks, that of its mode first. m.mu is held.
 func (m *Manager) enroll(mb *member) error {
 	j := mb.join
-	mode := j.Mode
-	if mode == "" {
-		mode = network.NetworkDefault
-	}
-	first, err := m.find(mode)
+	segments, settings, err := m.chosen(j)
 	if err != nil {
 		return err
 	}
-	settings := map[*segment]*network.EndpointSettings{first: nil}
-	for ref, s := range j.Endpoints {
-		seg, err := m.find(ref)
-		if err != nil && s != nil && s.NetworkID != "" {
-			seg, err = m.find(s.NetworkID)
-		}
-		if err != nil {
-			return err
-		}
-		settings[seg] = s
-	}
-	segments := make([]*segment, 0, len(settings))
-	for s := range settings {
-		if s != first && (s.Driver != driverBridge || first.Driver != driverBridge) {
-			return errdefs.ErrInvalidArgument.WithMessage(fmt.Sprintf(
-				"conflicting options: cannot attach both user-defined and non-user-defined network-modes (%s, %s)", first.Name, s.Name))
-		}
-		segments = append(segments, s)
-	}
-	slices.SortFunc(segments, func(a, b *segment) int {
-		switch {
-		case a == first:
-			return -1
-		case b == first:
-			return 1
-		}
-		return strings.Compare(a.Name, b.Name)
-	})
 	for _, link := range j.Links {
 		if ref, alias := cutLink(link); m.byName(network.NetworkBridge).containerOf(ref) == nil {
 			return invalid("Cannot link to a non running container: /%s AS /%s/%s", ref, j.Name, alias)
@@ -155,6 +124,47 @@ func (m *Manager) enroll(mb *member) error {
 		mb.endpoints = append(mb.endpoints, e)
 	}
 	return nil
+}
+
+// chosen are the networks that a container wants, that of its mode first and the others by name, and its settings in each.
+// m.mu is held.
+func (m *Manager) chosen(j Join) ([]*segment, map[*segment]*network.EndpointSettings, error) {
+	mode := j.Mode
+	if mode == "" {
+		mode = network.NetworkDefault
+	}
+	first, err := m.find(mode)
+	if err != nil {
+		return nil, nil, err
+	}
+	settings := map[*segment]*network.EndpointSettings{first: nil}
+	for ref, s := range j.Endpoints {
+		seg, err := m.find(ref)
+		if err != nil && s != nil && s.NetworkID != "" {
+			seg, err = m.find(s.NetworkID)
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		if seg != first && (seg.Driver != driverBridge || first.Driver != driverBridge) {
+			return nil, nil, invalid("conflicting options: cannot attach both user-defined and non-user-defined network-modes (%s, %s)",
+				first.Name, seg.Name)
+		}
+		settings[seg] = s
+	}
+	segments := slices.Collect(maps.Keys(settings))
+	slices.SortFunc(segments, func(a, b *segment) int {
+		switch {
+		case a == b:
+			return 0
+		case a == first:
+			return -1
+		case b == first:
+			return 1
+		}
+		return strings.Compare(a.Name, b.Name)
+	})
+	return segments, settings, nil
 }
 
 // setUp makes all that a registered container needs. busy is held.

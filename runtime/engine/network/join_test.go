@@ -79,7 +79,8 @@ func TestPublish(t *testing.T) {
 	self := enter(t, web)
 	self.serve(t, ":80", "web")
 	self.serve(t, ":81", "web81")
-	if got := web.Ports[networktypes.MustParsePort("81/tcp")]; len(got) != 2 || got[0].HostPort != "32768" || got[1].HostIP != netip.IPv6Unspecified() {
+	got := web.Ports[networktypes.MustParsePort("81/tcp")]
+	if len(got) != 2 || got[0].HostPort != "32768" || got[1].HostIP != netip.IPv6Unspecified() {
 		t.Errorf("%+v", got)
 	}
 	if got, ok := web.Ports[networktypes.MustParsePort("99/tcp")]; !ok || got != nil {

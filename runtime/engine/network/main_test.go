@@ -86,7 +86,8 @@ func newLab(t testing.TB) *lab {
 	}
 	l := &lab{events: &events.Bus{}, world: newSpace(t)}
 	pair := &netlink.Veth{
-		LinkAttrs: netlink.LinkAttrs{Name: "eth0", TxQLen: -1}, PeerName: "world0", PeerNamespace: netlink.NsFd(l.world.file.Fd()), PeerTxQLen: -1,
+		LinkAttrs: netlink.LinkAttrs{Name: "eth0", TxQLen: -1}, PeerName: "world0", PeerTxQLen: -1,
+		PeerNamespace: netlink.NsFd(l.world.file.Fd()),
 	}
 	must(t, netlink.LinkAdd(pair))
 	t.Cleanup(func() { must(t, netlink.LinkDel(pair)) })
@@ -121,7 +122,8 @@ func newLab(t testing.TB) *lab {
 	})
 	dir := t.TempDir()
 	l.o = network.Options{
-		Dir: filepath.Join(dir, "disk"), RunDir: filepath.Join(dir, "run"), Events: l.events, DNS: []netip.Addr{netip.MustParseAddr("127.53.0.1")},
+		Dir: filepath.Join(dir, "disk"), RunDir: filepath.Join(dir, "run"), Events: l.events,
+		DNS: []netip.Addr{netip.MustParseAddr("127.53.0.1")},
 	}
 	l.open(t)
 	return l

@@ -20,7 +20,8 @@ func (l *lab) upstream(t testing.TB) {
 	handler := dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
 		a := new(dns.Msg).SetReply(q)
 		if q.Question[0].Name == "example.org." && q.Question[0].Qtype == dns.TypeA {
-			a.Answer = []dns.RR{&dns.A{Hdr: dns.RR_Header{Name: "example.org.", Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: 60}, A: net.IPv4(9, 9, 9, 9)}}
+			header := dns.RR_Header{Name: "example.org.", Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: 60}
+			a.Answer = []dns.RR{&dns.A{Hdr: header, A: net.IPv4(9, 9, 9, 9)}}
 		} else {
 			a.Rcode = dns.RcodeNameError
 		}
@@ -126,7 +127,8 @@ func TestDNSOptions(t *testing.T) {
 	l := newLab(t)
 	l.create(t, "app")
 	j := l.join(t, "web", in("app", nil), func(j *network.Join) {
-		j.DNS, j.DNSSearch, j.DNSOptions = []netip.Addr{netip.MustParseAddr("127.53.0.1")}, []string{"corp.example", "x"}, []string{"ndots:3", "rotate"}
+		j.DNS = []netip.Addr{netip.MustParseAddr("127.53.0.1")}
+		j.DNSSearch, j.DNSOptions = []string{"corp.example", "x"}, []string{"ndots:3", "rotate"}
 		j.ExtraHosts = []string{"db:10.0.0.9", "gw:host-gateway", "six:[fd00::1]"}
 		j.Domainname = "example.org"
 	})
@@ -135,7 +137,9 @@ func TestDNSOptions(t *testing.T) {
 			t.Errorf("no %q in\n%s", line, j.ResolvConf)
 		}
 	}
-	for _, line := range []string{"10.0.0.9\tdb", "172.18.0.1\tgw", "fd00::1\tsix", "172.18.0.2\tweb.example.org web", "127.0.0.1\tlocalhost"} {
+	for _, line := range []string{
+		"10.0.0.9\tdb", "172.18.0.1\tgw", "fd00::1\tsix", "172.18.0.2\tweb.example.org web", "127.0.0.1\tlocalhost",
+	} {
 		if !strings.Contains(j.Hosts, line+"\n") {
 			t.Errorf("no %q in\n%s", line, j.Hosts)
 		}

@@ -35,10 +35,10 @@ func TestPortsTaken(t *testing.T) {
 			t.Errorf("%v, want %s", err, want)
 		}
 	}
-	for host, want := range map[string]string{"80a": "invalid port specification", "9-8": "invalid port specification", "70000": "invalid port specification"} {
+	for _, host := range []string{"80a", "9-8", "70000"} {
 		j := network.Join{ContainerID: identity("second"), Name: "second"}
 		publish("80/tcp", host)(&j)
-		if _, err := l.Join(t.Context(), j); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := l.Join(t.Context(), j); err == nil || !strings.Contains(err.Error(), "invalid port specification") {
 			t.Errorf("%s: %v", host, err)
 		}
 	}

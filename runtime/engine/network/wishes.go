@@ -1,6 +1,7 @@
 package network
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"os"
@@ -52,22 +53,21 @@ func wishes(j Join, hostIP netip.Addr) ([]wish, error) {
 			list = append(list, w)
 		}
 	}
-	slices.SortFunc(list, func(a, b wish) int {
-		switch {
-		case a.exact() != b.exact() && a.exact():
-			return -1
-		case a.exact() != b.exact():
-			return 1
-		case a.container.Num() != b.container.Num():
-			return int(a.container.Num()) - int(b.container.Num())
-		case a.container.Proto() != b.container.Proto():
-			return strings.Compare(string(a.container.Proto()), string(b.container.Proto()))
-		case a.first != b.first:
-			return int(a.first) - int(b.first)
-		}
-		return slices.CompareFunc(a.hosts, b.hosts, netip.Addr.Compare)
-	})
+	slices.SortFunc(list, wish.compare)
 	return list, nil
+}
+
+func (w wish) compare(o wish) int {
+	if w.exact() != o.exact() {
+		if w.exact() {
+			return -1
+		}
+		return 1
+	}
+	return cmp.Or(
+		cmp.Compare(w.container.Num(), o.container.Num()), cmp.Compare(w.container.Proto(), o.container.Proto()),
+		cmp.Compare(w.first, o.first), slices.CompareFunc(w.hosts, o.hosts, netip.Addr.Compare),
+	)
 }
 
 // hostPorts reads "", "80" or "8000-8010".

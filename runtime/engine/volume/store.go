@@ -136,8 +136,8 @@ func (e *entry) path() string { return filepath.Join(e.dir, dataDir) }
 // info describes a volume as the API does.
 func (s *Store) info(e *entry) volume.Volume {
 	return volume.Volume{
-		Name: e.meta.Name, Driver: Driver, Scope: "local", Mountpoint: filepath.Join(s.o.Shown, e.meta.Name, dataDir), Labels: e.meta.Labels, Options: e.meta.Options,
-		CreatedAt: e.meta.Created.Format(time.RFC3339),
+		Name: e.meta.Name, Driver: Driver, Scope: "local", Mountpoint: filepath.Join(s.o.Shown, e.meta.Name, dataDir),
+		Labels: e.meta.Labels, Options: e.meta.Options, CreatedAt: e.meta.Created.Format(time.RFC3339),
 	}
 }
 

@@ -147,7 +147,8 @@ func TestPrune(t *testing.T) {
 		return v.Name
 	}
 	used, unused := fill(volumetypes.CreateRequest{}), fill(volumetypes.CreateRequest{})
-	named, kept := fill(volumetypes.CreateRequest{Name: "named"}), fill(volumetypes.CreateRequest{Name: "kept", Labels: map[string]string{"keep": ""}})
+	named := fill(volumetypes.CreateRequest{Name: "named"})
+	kept := fill(volumetypes.CreateRequest{Name: "kept", Labels: map[string]string{"keep": ""}})
 	_, err := s.Use(used, "c1")
 	must(t, err)
 	report, err := s.Prune(t.Context(), nil)
