@@ -19,7 +19,7 @@ import (
 	"berth/runtime/engine/container"
 )
 
-func image(entrypoint, cmd []string) dockerspec.DockerOCIImageConfig {
+func imageOf(entrypoint, cmd []string) dockerspec.DockerOCIImageConfig {
 	return dockerspec.DockerOCIImageConfig{ImageConfig: ocispec.ImageConfig{
 		Entrypoint: entrypoint, Cmd: cmd, Env: []string{"PATH=/image", "ONLY=image"}, Labels: map[string]string{"a": "image", "b": "image"},
 		User: "image", WorkingDir: "/image", StopSignal: "INT", Volumes: map[string]struct{}{"/v": {}}, ExposedPorts: map[string]struct{}{"80": {}},
@@ -43,7 +43,7 @@ func TestCommand(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			conf := &api.Config{Entrypoint: c.entry, Cmd: c.cmd}
-			if err := container.Merge(conf, image(c.imgE, c.imgC)); err != nil {
+			if err := container.Merge(conf, imageOf(c.imgE, c.imgC)); err != nil {
 				t.Fatal(err)
 			}
 			path, args, err := container.Command(conf)
@@ -60,7 +60,7 @@ func TestCommand(t *testing.T) {
 
 func TestMerge(t *testing.T) {
 	c := &api.Config{Env: []string{"PATH=/own", "GONE"}, Labels: map[string]string{"a": "own"}, Cmd: []string{"x"}, Tty: true}
-	if err := container.Merge(c, image(nil, nil)); err != nil {
+	if err := container.Merge(c, imageOf(nil, nil)); err != nil {
 		t.Fatal(err)
 	}
 	if c.User != "image" || c.WorkingDir != "/image" || c.StopSignal != "INT" || len(c.Volumes) != 1 || len(c.ExposedPorts) != 1 {

@@ -141,7 +141,7 @@ func (m *Manager) launchExecPiped(ctx context.Context, e *Exec, spec *specs.Proc
 func (e *Exec) describe(c *Container, r *run, size *[2]uint) (p oci.Process, err error) {
 	who, more := e.request.User, []string(nil)
 	if who == "" {
-		who, more = c.rec.Config.User, c.host.GroupAdd
+		who, more = r.spec.Config.User, r.spec.Host.GroupAdd
 	}
 	p = oci.Process{Args: e.request.Cmd, TTY: e.request.Tty, Privileged: e.request.Privileged, Cwd: e.request.WorkingDir}
 	if p.User, err = lookupUser(r.spec.Rootfs, who, more); err != nil {

@@ -14,28 +14,13 @@ func merge(c *api.Config, image dockerspec.DockerOCIImageConfig) error {
 	if c.User == "" {
 		c.User = image.User
 	}
-	for p := range image.ExposedPorts {
-		port, err := apinet.ParsePort(p)
-		if err != nil {
-			return invalid("the image exposes %q: %v", p, err)
-		}
-		if c.ExposedPorts == nil {
-			c.ExposedPorts = apinet.PortSet{}
-		}
-		c.ExposedPorts[port] = struct{}{}
+	if err := mergeMaps(c, image); err != nil {
+		return err
 	}
 	for _, kv := range image.Env {
 		key, _, _ := strings.Cut(kv, "=")
 		if !slices.ContainsFunc(c.Env, func(own string) bool { return own == key || strings.HasPrefix(own, key+"=") }) {
 			c.Env = append(c.Env, kv)
-		}
-	}
-	for k, v := range image.Labels {
-		if c.Labels == nil {
-			c.Labels = map[string]string{}
-		}
-		if _, ok := c.Labels[k]; !ok {
-			c.Labels[k] = v
 		}
 	}
 	if len(c.Entrypoint) == 0 {
@@ -50,17 +35,40 @@ func merge(c *api.Config, image dockerspec.DockerOCIImageConfig) error {
 	if c.WorkingDir == "" {
 		c.WorkingDir = image.WorkingDir
 	}
-	for v := range image.Volumes {
-		if c.Volumes == nil {
-			c.Volumes = map[string]struct{}{}
-		}
-		c.Volumes[v] = struct{}{}
-	}
 	if c.StopSignal == "" {
 		c.StopSignal = image.StopSignal
 	}
 	if len(c.Shell) == 0 {
 		c.Shell = image.Shell
+	}
+	return nil
+}
+
+// mergeMaps adds the image's ports, labels and volumes.
+func mergeMaps(c *api.Config, image dockerspec.DockerOCIImageConfig) error {
+	for p := range image.ExposedPorts {
+		port, err := apinet.ParsePort(p)
+		if err != nil {
+			return invalid("the image exposes %q: %v", p, err)
+		}
+		if c.ExposedPorts == nil {
+			c.ExposedPorts = apinet.PortSet{}
+		}
+		c.ExposedPorts[port] = struct{}{}
+	}
+	for k, v := range image.Labels {
+		if c.Labels == nil {
+			c.Labels = map[string]string{}
+		}
+		if _, ok := c.Labels[k]; !ok {
+			c.Labels[k] = v
+		}
+	}
+	for v := range image.Volumes {
+		if c.Volumes == nil {
+			c.Volumes = map[string]struct{}{}
+		}
+		c.Volumes[v] = struct{}{}
 	}
 	return nil
 }

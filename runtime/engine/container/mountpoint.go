@@ -68,16 +68,7 @@ func parseBind(raw, driver string) (*mountPoint, error) {
 	if path.IsAbs(m.Source) {
 		m.Type = apimount.TypeBind
 	}
-	words := strings.Split(mode, ",")
-	m.ReadOnly = slices.Contains(words, "ro")
-	for _, w := range words {
-		if slices.Contains(propagations, w) {
-			m.BindOptions = &apimount.BindOptions{Propagation: apimount.Propagation(w)}
-		}
-	}
-	if slices.Contains(words, "nocopy") {
-		m.VolumeOptions = &apimount.VolumeOptions{NoCopy: true}
-	}
+	applyMode(&m, mode)
 	p, err := newMountPoint(m)
 	if err != nil {
 		return nil, wrong(err.Error())
@@ -90,6 +81,20 @@ func parseBind(raw, driver string) (*mountPoint, error) {
 		p.Driver = driver
 	}
 	return p, nil
+}
+
+// applyMode sets what a valid mode says.
+func applyMode(m *apimount.Mount, mode string) {
+	words := strings.Split(mode, ",")
+	m.ReadOnly = slices.Contains(words, "ro")
+	for _, w := range words {
+		if slices.Contains(propagations, w) {
+			m.BindOptions = &apimount.BindOptions{Propagation: apimount.Propagation(w)}
+		}
+	}
+	if slices.Contains(words, "nocopy") {
+		m.VolumeOptions = &apimount.VolumeOptions{NoCopy: true}
+	}
 }
 
 // validMode reports whether a mode has at most one word of each kind.

@@ -26,7 +26,7 @@ func (m *Manager) Pause(ctx context.Context, ref string) error {
 	case s.Restarting:
 		return conflict("container %s is restarting, wait until the container is running", c.id)
 	}
-	if err := m.o.Runtime.Pause(ctx, c.id); err != nil {
+	if err := m.o.Runtime.Pause(context.WithoutCancel(ctx), c.id); err != nil {
 		return fmt.Errorf("cannot pause container %s: %w", c.id, err)
 	}
 	m.setPaused(c, true)

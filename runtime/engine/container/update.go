@@ -25,6 +25,7 @@ func (m *Manager) Update(ctx context.Context, ref string, u api.UpdateConfig) (a
 			return r, invalid("%v", err)
 		}
 	}
+	ctx = context.WithoutCancel(ctx) // a client that goes away leaves no limits half set
 	c.life.Lock()
 	defer c.life.Unlock()
 	c.mu.Lock()
@@ -49,9 +50,6 @@ func (m *Manager) Update(ctx context.Context, ref string, u api.UpdateConfig) (a
 	}
 	c.mu.Lock()
 	c.host = &host // not changed in place: others read it
-	if run != nil {
-		run.spec.Host = &host
-	}
 	err = c.saveHost()
 	c.mu.Unlock()
 	m.publish(c, events.ActionUpdate, nil)

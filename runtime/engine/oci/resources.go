@@ -18,7 +18,7 @@ const cpuPeriod = 100_000
 func (c *Cgroups) Resources(r container.Resources) *specs.LinuxResources {
 	out := &specs.LinuxResources{}
 	if c.Has("memory") {
-		out.Memory = memory(r)
+		out.Memory = c.memory(r)
 	}
 	if c.Has("cpu") || c.Has("cpuset") {
 		out.CPU = c.cpu(r)
@@ -36,7 +36,7 @@ func (c *Cgroups) Resources(r container.Resources) *specs.LinuxResources {
 	return out
 }
 
-func memory(r container.Resources) *specs.LinuxMemory {
+func (c *Cgroups) memory(r container.Resources) *specs.LinuxMemory {
 	m := &specs.LinuxMemory{DisableOOMKiller: r.OomKillDisable}
 	if r.Memory > 0 {
 		m.Limit = &r.Memory
@@ -44,7 +44,7 @@ func memory(r container.Resources) *specs.LinuxMemory {
 	if r.MemoryReservation > 0 {
 		m.Reservation = &r.MemoryReservation
 	}
-	if r.MemorySwap != 0 {
+	if r.MemorySwap != 0 && c.HasSwap() { // without the file even "unlimited" cannot be said
 		m.Swap = &r.MemorySwap
 	}
 	if r.MemorySwappiness != nil && *r.MemorySwappiness >= 0 {

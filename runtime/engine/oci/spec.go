@@ -1,10 +1,8 @@
 package oci
 
 import (
-	"fmt"
 	"slices"
 
-	"github.com/moby/profiles/seccomp"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"berth/runtime/engine/boot"
@@ -34,7 +32,7 @@ const pathDefault = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbi
 
 // WorkspaceSpec describes the sandbox's first container: it shares the sandbox's network, IPC and host name, has its own
 // processes and files, and is `the host` to the Docker engine. rootfs is mounted; etc holds resolv.conf, hosts and hostname.
-func WorkspaceSpec(c boot.Config, rootfs, etc string) (*specs.Spec, error) {
+func WorkspaceSpec(_ boot.Config, rootfs, etc string) (*specs.Spec, error) {
 	adj := oomScore
 	s := &specs.Spec{ // without a host name: the workspace shares the sandbox's own
 		Version: specs.Version,
@@ -59,15 +57,7 @@ func WorkspaceSpec(c boot.Config, rootfs, etc string) (*specs.Spec, error) {
 			Resources:     &specs.LinuxResources{},
 		},
 	}
-	profile, err := seccomp.GetDefaultProfile(s)
-	if err != nil {
-		return nil, fmt.Errorf("seccomp profile: %w", err)
-	}
-	// The machine's own architecture only: the wall's filter (boot.Filter) lets no other's system calls through anyway, and
-	// libseccomp compiles the profile for each, again at every exec. Of 49 ms of processor time this leaves 22.
-	profile.Architectures = profile.Architectures[:1]
-	s.Linux.Seccomp = profile
-	return s, nil
+	return s, setSeccomp(s, "")
 }
 
 // WorkspaceCapabilities are what root has in the workspace.
