@@ -47,10 +47,8 @@ func logConfig(l api.LogConfig) (c stdio.LogConfig, err error) {
 			if c.MaxFiles, err = strconv.Atoi(v); err != nil || c.MaxFiles < 1 {
 				return c, invalid("max-file cannot be less than 1")
 			}
-		case "labels", "env": // see logAttrs
+		case "labels", "env", "labels-regex", "env-regex", "tag": // see logAttributes
 		case "compress", "mode", "max-buffer-size": // what is rotated is small, and a process always waits for its log
-		case "labels-regex", "env-regex", "tag":
-			return c, invalid("log opt '%s' is not supported in this playground: leave it out", k)
 		default:
 			return c, invalid("unknown log opt '%s' for %s log driver", k, l.Type)
 		}

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// answerTime is what a process gets to answer the last input of a client that leaves then.
+// answerTime is how long a process must be silent after the last input of a client that leaves then.
 const answerTime = 300 * time.Millisecond
 
 // ErrGone says that a client has left without a word.
@@ -17,8 +17,8 @@ var ErrGone = errors.New("the client has gone")
 // AttachOptions say what a client gives and takes.
 type AttachOptions struct {
 	// Stdin is the client's input; nil: none. A process whose hub has no input leaves it unread. Its end ends the
-	// process's input where StdinOnce is set and there is no terminal. Else it ends the attachment, as in Docker, but not before
-	// the answer to it could come: echo ps | docker attach shell.
+	// process's input where StdinOnce is set and there is no terminal. Without StdinOnce it ends the attachment, as in
+	// Docker, but not before the answer to it could come: echo ps | docker attach shell.
 	Stdin io.Reader
 	// StdinDone, if not nil, is called when Stdin is not read any more, or will not be.
 	StdinDone func()
@@ -113,15 +113,29 @@ func (h *Hub) serveInput(ctx context.Context, v *viewer, a AttachOptions) bool {
 		v.leave(ErrDetached)
 	case h.once && !h.tty:
 		h.endInput()
-	default:
-		answer := time.NewTimer(answerTime)
-		defer answer.Stop()
-		select {
-		case <-answer.C:
-			v.leave(nil)
-		case <-h.done:
-		case <-ctx.Done():
-		}
+	case !h.once:
+		h.answered(ctx, v)
+		v.end(nil)
 	}
 	return detached
+}
+
+// answered waits until there has been nothing for v for a while.
+func (h *Hub) answered(ctx context.Context, v *viewer) {
+	tick := time.NewTicker(answerTime)
+	defer tick.Stop()
+	for last := int64(-1); ; {
+		now := v.received()
+		if now == last {
+			return
+		}
+		last = now
+		select {
+		case <-tick.C:
+		case <-h.done:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
 }

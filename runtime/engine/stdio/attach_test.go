@@ -28,26 +28,34 @@ func TestHalfCloseEndsTheInputOnly(t *testing.T) {
 	}
 }
 
-// TestInputStaysOpenWithoutStdinOnce checks that the end of one client's input is not the process's, and that the next client
-// can go on typing: Docker's `run -d -i`. Both see all output.
+// TestInputStaysOpenWithoutStdinOnce checks that the end of one client's input is not the process's: the client gets the
+// answer and leaves, and the next one can go on typing. Docker's `run -d -i`.
 func TestInputStaysOpenWithoutStdinOnce(t *testing.T) {
 	h := stdio.NewHub(stdio.HubOptions{OpenStdin: true})
-	p := start(t, h, nil, "sh", "-c", "read a; read b; echo $a $b")
+	p := start(t, h, nil, "sh", "-c", "read a; echo got $a; read b; echo $a $b")
 	var outs [2]buffer
-	ended := make(chan struct{})
-	first := attach(t.Context(), t, h, stdio.AttachOptions{
-		Stdin: strings.NewReader("one\n"), Stdout: &outs[0], StdinDone: func() { close(ended) },
-	})
-	soon(t, "the end of the first input", ended)
+	first := attach(t.Context(), t, h, stdio.AttachOptions{Stdin: strings.NewReader("one\n"), Stdout: &outs[0]})
+	if err := first.wait(t); err != nil || outs[0].String() != "got one\n" {
+		t.Errorf("the first client: %q, %v", &outs[0], err)
+	}
 	in, typed := io.Pipe()
 	second := attach(t.Context(), t, h, stdio.AttachOptions{Stdin: in, Stdout: &outs[1], Interrupt: func() { _ = typed.Close() }})
 	fmt.Fprintln(typed, "two")
-	for i, a := range []*attachment{first, second} {
-		if err := a.wait(t); err != nil || outs[i].String() != "one two\n" {
-			t.Errorf("client %d: %q, %v", i, &outs[i], err)
-		}
+	if err := second.wait(t); err != nil || outs[1].String() != "one two\n" {
+		t.Errorf("the second client: %q, %v", &outs[1], err)
 	}
 	soon(t, "the end", p.ended)
+}
+
+// TestOutputGoesOnAfterTheInputOfATerminal checks a client that sends all it has to say at once, and waits for the rest.
+func TestOutputGoesOnAfterTheInputOfATerminal(t *testing.T) {
+	h := stdio.NewHub(stdio.HubOptions{OpenStdin: true, StdinOnce: true, TTY: true})
+	var out buffer
+	a := attach(t.Context(), t, h, stdio.AttachOptions{Stdin: strings.NewReader("one\n"), Stdout: &out})
+	start(t, h, nil, "sh", "-c", "read a; sleep 1; echo $a")
+	if err := a.wait(t); err != nil || out.String() != "one\n" {
+		t.Errorf("%q, %v", &out, err)
+	}
 }
 
 // TestProcessMayCloseItsOutputAndReadOn checks that its input goes on, and that the attach lasts as long as the process.

@@ -17,6 +17,7 @@ type viewer struct {
 	changed sync.Cond
 	pending []byte
 	runs    []run // what pending holds, in order
+	total   int64 // of all that was put, in bytes
 	limit   int   // of pending, in bytes
 	over    bool  // nothing more will be put
 	gone    bool  // nothing more will be taken
@@ -56,9 +57,16 @@ func (v *viewer) put(s Stream, p []byte) {
 		} else {
 			v.runs = append(v.runs, run{s, n})
 		}
-		p = p[n:]
+		p, v.total = p[n:], v.total+int64(n)
 		v.changed.Broadcast()
 	}
+}
+
+// received is how much was put so far, in bytes.
+func (v *viewer) received() int64 {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.total
 }
 
 // grow raises how much may be pending.
