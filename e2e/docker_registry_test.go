@@ -53,25 +53,39 @@ func registryImage(t *testing.T) string {
 // registryCases are typed in one session in which a registry runs at localhost:5000, one after the other.
 var registryCases = []dockerCase{
 	{"push without login", `docker tag busybox localhost:5000/team/app:1; docker push -q localhost:5000/team/app:1 >/dev/null 2>&1; echo $?`, "1"},
-	{"login", `echo wrong | docker login -u me --password-stdin localhost:5000 2>&1 | grep -o 'unauthorized.*'; echo secret | docker login -u me --password-stdin localhost:5000 2>/dev/null | tail -1`,
-		"unauthorized: incorrect username or password\nLogin Succeeded"},
-	{"push", `docker push localhost:5000/team/app:1; docker push localhost:5000/team/app:1 | grep -c 'Layer already exists'`,
-		"The push refers to repository [localhost:5000/team/app]\nID: Preparing\nID: Pushed\n1: digest: sha256:… size: …\n1"},
-	{"push only what is new", `docker run --name a1 busybox sh -c 'echo new >/f'; docker commit a1 localhost:5000/team/app:2 >/dev/null; docker rm a1; docker push localhost:5000/team/app:2 | sed 's/^ID: //; s/^[0-9a-f]*: //' | grep -E '^(Pushed|Layer)' | sort`,
-		"a1\nLayer already exists\nPushed"},
+	{
+		"login", `echo wrong | docker login -u me --password-stdin localhost:5000 2>&1 | grep -o 'unauthorized.*'; echo secret | docker login -u me --password-stdin localhost:5000 2>/dev/null | tail -1`,
+		"unauthorized: incorrect username or password\nLogin Succeeded",
+	},
+	{
+		"push", `docker push localhost:5000/team/app:1; docker push localhost:5000/team/app:1 | grep -c 'Layer already exists'`,
+		"The push refers to repository [localhost:5000/team/app]\nID: Preparing\nID: Pushed\n1: digest: sha256:… size: …\n1",
+	},
+	{
+		"push only what is new", `docker run --name a1 busybox sh -c 'echo new >/f'; docker commit a1 localhost:5000/team/app:2 >/dev/null; docker rm a1; docker push localhost:5000/team/app:2 | sed 's/^ID: //; s/^[0-9a-f]*: //' | grep -E '^(Pushed|Layer)' | sort`,
+		"a1\nLayer already exists\nPushed",
+	},
 	{"push to another repository", `docker tag localhost:5000/team/app:2 localhost:5000/other:2; docker push localhost:5000/other:2 | grep -c 'Mounted from team/app'`, "2"},
-	{"pull", `docker rmi localhost:5000/team/app:2 localhost:5000/other:2 >/dev/null; docker pull localhost:5000/team/app:2; docker run --rm localhost:5000/team/app:2 cat /f`,
-		"2: Pulling from team/app\nID: Already exists\nID: Pulling fs layer\nID: Verifying Checksum\nID: Download complete\nID: Pull complete\nDigest: sha256:…\nStatus: Downloaded newer image for localhost:5000/team/app:2\nlocalhost:5000/team/app:2\nnew"},
+	{
+		"pull", `docker rmi localhost:5000/team/app:2 localhost:5000/other:2 >/dev/null; docker pull localhost:5000/team/app:2; docker run --rm localhost:5000/team/app:2 cat /f`,
+		"2: Pulling from team/app\nID: Already exists\nID: Pulling fs layer\nID: Verifying Checksum\nID: Download complete\nID: Pull complete\nDigest: sha256:…\nStatus: Downloaded newer image for localhost:5000/team/app:2\nlocalhost:5000/team/app:2\nnew",
+	},
 	{"pull again", `docker pull localhost:5000/team/app:2 | tail -2`, "Status: Image is up to date for localhost:5000/team/app:2\nlocalhost:5000/team/app:2"},
 	{"pull by digest", `d=$(docker inspect -f '{{index .RepoDigests 0}}' localhost:5000/team/app:2); docker rmi localhost:5000/team/app:2 >/dev/null; docker run --rm --pull always -q $d cat /f; docker rmi $d >/dev/null`, "new"},
-	{"pull all tags", `docker pull -q -a localhost:5000/team/app; docker images --format '{{.Tag}}' localhost:5000/team/app | sort; docker rmi localhost:5000/team/app:2 | head -1`,
-		"localhost:5000/team/app\n1\n2\nUntagged: localhost:5000/team/app:2"},
-	{"what is not there", `docker pull -q localhost:5000/team/app:none; docker pull -q localhost:5000/nothing; docker push -q localhost:5000/nothing`,
+	{
+		"pull all tags", `docker pull -q -a localhost:5000/team/app; docker images --format '{{.Tag}}' localhost:5000/team/app | sort; docker rmi localhost:5000/team/app:2 | head -1`,
+		"localhost:5000/team/app\n1\n2\nUntagged: localhost:5000/team/app:2",
+	},
+	{
+		"what is not there", `docker pull -q localhost:5000/team/app:none; docker pull -q localhost:5000/nothing; docker push -q localhost:5000/nothing`,
 		"Error response from daemon: manifest for localhost:5000/team/app:none not found: manifest unknown: manifest unknown\n" +
 			"Error response from daemon: manifest for localhost:5000/nothing:latest not found: manifest unknown: manifest unknown\n" +
-			"An image does not exist locally with the tag: localhost:5000/nothing"},
-	{"logout", `docker logout localhost:5000; docker pull -q localhost:5000/team/app:2 2>&1 | grep -o 'pull access denied for localhost:5000/team/app'`,
-		"Removing login credentials for localhost:5000\npull access denied for localhost:5000/team/app"},
+			"An image does not exist locally with the tag: localhost:5000/nothing",
+	},
+	{
+		"logout", `docker logout localhost:5000; docker pull -q localhost:5000/team/app:2 2>&1 | grep -o 'pull access denied for localhost:5000/team/app'`,
+		"Removing login credentials for localhost:5000\npull access denied for localhost:5000/team/app",
+	},
 	{"registry down", `docker stop -t 1 registry >/dev/null; docker pull -q localhost:5000/team/app:2 2>&1 | grep -o 'connect: connection refused'`, "connect: connection refused"},
 }
 
