@@ -60,10 +60,13 @@ func (s *Store) hostArchive(ctx context.Context, match func(diffID string, a *ca
 	err = s.snapshots.Walk(scoped(ctx), func(_ context.Context, i snapshots.Info) error {
 		id := "sha256:" + i.Labels[labelShared]
 		var a *catalogue.Archive
-		if i.Labels[labelShared] == "" || json.Unmarshal([]byte(i.Labels[labelArchive]), &a) != nil || a == nil {
+		if i.Labels[labelShared] == "" {
 			return nil
 		}
-		if match(id, a) {
+		if err := json.Unmarshal([]byte(i.Labels[labelArchive]), &a); err != nil {
+			return fmt.Errorf("layer %s: %w", id, err)
+		}
+		if a != nil && match(id, a) {
 			found, archive = id, a
 		}
 		return nil

@@ -12,8 +12,9 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// zstdWindow is the most that a zstd stream may ask for: `zstd --long=27`.
-const zstdWindow = 128 << 20
+// zstdWindow is the most that a zstd stream may ask for: four times what `zstd -19` does. It is memory of the engine, which
+// has little (runtime/sandbox: engineMemory).
+const zstdWindow = 32 << 20
 
 // decompress returns the plain stream of one that may be compressed with gzip, zstd or bzip2. Close it; r stays open.
 func decompress(r io.Reader) (io.ReadCloser, error) {
@@ -34,7 +35,7 @@ func decompress(r io.Reader) (io.ReadCloser, error) {
 		return z, nil
 	case bytes.HasPrefix(head, []byte{0x28, 0xb5, 0x2f, 0xfd}), // RFC 8878
 		len(head) >= 4 && bytes.Equal(head[1:4], []byte{0x2a, 0x4d, 0x18}) && head[0]&0xf0 == 0x50: // a skippable frame
-		z, err := zstd.NewReader(b, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(zstdWindow))
+		z, err := zstd.NewReader(b, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(zstdWindow))
 		if err != nil {
 			return nil, fmt.Errorf("damaged zstd stream: %w", err)
 		}

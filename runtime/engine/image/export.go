@@ -20,7 +20,7 @@ import (
 
 const (
 	maxDocument = 8 << 20 // bytes of a manifest, an index or a config; registries allow 4 MiB
-	maxMembers  = 100_000 // of an archive of images: a layer and a blob or two for each
+	maxMembers  = 20_000  // of an archive of images: a layer and a blob or two for each
 	maxIndexes  = 4       // that lead to each other: one is usual
 )
 

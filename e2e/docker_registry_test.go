@@ -1,0 +1,115 @@
+package e2e_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"golang.org/x/crypto/bcrypt"
+)
+
+// registryConfig is of Debian's docker-registry, with a password.
+const registryConfig = `version: 0.1
+storage: {filesystem: {rootdirectory: /var/lib/registry}, delete: {enabled: true}}
+http: {addr: ":5000"}
+auth: {htpasswd: {realm: test, path: /etc/htpasswd}}
+log: {level: error}
+`
+
+// registryImage is the root file system of a registry: the program that this machine has, and the libraries that it needs.
+func registryImage(t *testing.T) string {
+	t.Helper()
+	program, err := exec.LookPath("docker-registry")
+	if err != nil {
+		t.Skip("needs Debian's docker-registry")
+	}
+	root := t.TempDir()
+	libraries, err := exec.CommandContext(t.Context(), "ldd", program).Output() // fails for a static one, which needs none
+	if err != nil {
+		t.Logf("ldd: %v", err)
+	}
+	for _, path := range append(regexp.MustCompile(`/\S+`).FindAllString(string(libraries), -1), program) {
+		b, err := os.ReadFile(path)
+		must(t, err)
+		must(t, os.MkdirAll(filepath.Join(root, filepath.Dir(path)), 0o755))
+		must(t, os.WriteFile(filepath.Join(root, path), b, 0o755))
+	}
+	hash, err := bcrypt.GenerateFromPassword([]byte("secret"), bcrypt.MinCost)
+	must(t, err)
+	must(t, os.MkdirAll(filepath.Join(root, "etc"), 0o755))
+	must(t, os.WriteFile(filepath.Join(root, "etc/registry.yml"), []byte(registryConfig), 0o644))
+	must(t, os.WriteFile(filepath.Join(root, "etc/htpasswd"), []byte("me:"+string(hash)+"\n"), 0o644))
+	archive := filepath.Join(t.TempDir(), "registry.tar")
+	out, err := exec.CommandContext(t.Context(), "tar", "-C", root, "-cf", archive, ".").CombinedOutput()
+	if err != nil {
+		t.Fatal(err, string(out))
+	}
+	return archive
+}
+
+// registryCases are typed in one session in which a registry runs at localhost:5000, one after the other.
+var registryCases = []dockerCase{
+	{"push without login", `docker tag busybox localhost:5000/team/app:1; docker push -q localhost:5000/team/app:1 >/dev/null 2>&1; echo $?`, "1"},
+	{
+		"login", `echo wrong | docker login -u me --password-stdin localhost:5000 2>&1 | grep -o 'unauthorized.*'; echo secret | docker login -u me --password-stdin localhost:5000 2>/dev/null | tail -1`,
+		"unauthorized: incorrect username or password\nLogin Succeeded",
+	},
+	{
+		"push", `docker push localhost:5000/team/app:1; docker push localhost:5000/team/app:1 | grep -c 'Layer already exists'`,
+		"The push refers to repository [localhost:5000/team/app]\nID: Preparing\nID: Pushed\n1: digest: sha256:… size: …\n1",
+	},
+	{
+		"push only what is new", `docker run --name a1 busybox sh -c 'echo new >/f'; docker commit a1 localhost:5000/team/app:2 >/dev/null; docker rm a1; docker push localhost:5000/team/app:2 | sed 's/^ID: //; s/^[0-9a-f]*: //' | grep -E '^(Pushed|Layer)' | sort`,
+		"a1\nLayer already exists\nPushed",
+	},
+	{"push to another repository", `docker tag localhost:5000/team/app:2 localhost:5000/other:2; docker push localhost:5000/other:2 | grep -c 'Mounted from team/app'`, "2"},
+	{
+		"pull", `docker rmi localhost:5000/team/app:2 localhost:5000/other:2 >/dev/null; docker pull localhost:5000/team/app:2; docker run --rm localhost:5000/team/app:2 cat /f`,
+		"2: Pulling from team/app\nID: Already exists\nID: Pulling fs layer\nID: Verifying Checksum\nID: Download complete\nID: Pull complete\nDigest: sha256:…\nStatus: Downloaded newer image for localhost:5000/team/app:2\nlocalhost:5000/team/app:2\nnew",
+	},
+	{"pull again", `docker pull localhost:5000/team/app:2 | tail -2`, "Status: Image is up to date for localhost:5000/team/app:2\nlocalhost:5000/team/app:2"},
+	{"pull by digest", `d=$(docker inspect -f '{{index .RepoDigests 0}}' localhost:5000/team/app:2); docker rmi localhost:5000/team/app:2 >/dev/null; docker run --rm --pull always -q $d cat /f; docker rmi $d >/dev/null`, "new"},
+	{
+		"pull all tags", `docker pull -q -a localhost:5000/team/app; docker images --format '{{.Tag}}' localhost:5000/team/app | sort; docker rmi localhost:5000/team/app:2 | head -1`,
+		"localhost:5000/team/app\n1\n2\nUntagged: localhost:5000/team/app:2",
+	},
+	{
+		"what is not there", `docker pull -q localhost:5000/team/app:none; docker pull -q localhost:5000/nothing; docker push -q localhost:5000/nothing`,
+		"Error response from daemon: manifest for localhost:5000/team/app:none not found: manifest unknown: manifest unknown\n" +
+			"Error response from daemon: manifest for localhost:5000/nothing:latest not found: manifest unknown: manifest unknown\n" +
+			"An image does not exist locally with the tag: localhost:5000/nothing",
+	},
+	{
+		"logout", `docker logout localhost:5000; docker pull -q localhost:5000/team/app:2 2>&1 | grep -o 'pull access denied for localhost:5000/team/app'`,
+		"Removing login credentials for localhost:5000\npull access denied for localhost:5000/team/app",
+	},
+	{"registry down", `docker stop -t 1 registry >/dev/null; docker pull -q localhost:5000/team/app:2 2>&1 | grep -o 'connect: connection refused'`, "connect: connection refused"},
+}
+
+// TestRegistry has a private registry in a session, and speaks with it as a tutorial does.
+func TestRegistry(t *testing.T) {
+	archive := registryImage(t)
+	s := newServer(t, dockerEnvironments)
+	s.start()
+	id := string(s.open("debian").id)
+	run := func(script string) string {
+		got := s.berth(nil, "exec", id, "--", "timeout", "60", "bash", "-c", "exec 2>&1; "+script)
+		return got.out + got.errs
+	}
+	if got := s.berth(nil, "docker", id, "--", "import", "-c", `CMD ["/usr/bin/docker-registry","serve","/etc/registry.yml"]`, archive, "registry:2"); got.code != 0 {
+		t.Fatalf("%+v", got)
+	}
+	if out := run(`docker run -d --name registry -p 5000:5000 registry:2 && for i in $(seq 50); do (echo >/dev/tcp/127.0.0.1/5000) 2>/dev/null && exit; sleep 0.1; done; docker logs registry`); strings.Count(out, "\n") != 1 {
+		t.Fatalf("the registry does not start: %s", out)
+	}
+	for _, c := range registryCases {
+		t.Run(c.name, func(t *testing.T) {
+			if out := run(c.script); !matches(out, c.want) {
+				t.Errorf("%s\ngot:\n%s\nwant:\n%s", c.script, out, c.want)
+			}
+		})
+	}
+}
