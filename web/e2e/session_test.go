@@ -174,9 +174,16 @@ func TestKeyboardAndPhoneKeys(t *testing.T) {
 	if got := shell.Input(); got != "\x0b\x03\x1b\x1b[A" {
 		t.Errorf("the shell was given %q", got)
 	}
-	cols, rows := shell.Size()
-	if cols < 30 || cols > 50 || rows < 10 {
-		t.Errorf("on a phone the shell has %d columns, %d rows", cols, rows)
+	for deadline := time.After(patience); ; { // the page asks for the size a moment after the keys
+		cols, rows := shell.Size()
+		if cols >= 30 && cols <= 50 && rows >= 10 {
+			break
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-deadline:
+			t.Fatalf("on a phone the shell has %d columns, %d rows", cols, rows)
+		}
 	}
 }
 
