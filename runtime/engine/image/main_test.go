@@ -19,6 +19,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
 
+	"berth/runtime/chroot"
 	"berth/runtime/engine/image"
 	"berth/runtime/imagecache/catalogue"
 )
@@ -40,7 +41,7 @@ func TestMain(m *testing.M) {
 		Cloneflags: unix.CLONE_NEWUSER | unix.CLONE_NEWNS, UidMappings: ids, GidMappings: ids, GidMappingsEnableSetgroups: true,
 		Pdeathsig: unix.SIGKILL,
 	}
-	err := cmd.Run()
+	err := chroot.Thread(cmd.Run)
 	var failed *exec.ExitError
 	switch {
 	case errors.As(err, &failed):

@@ -20,6 +20,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"berth/runtime/chroot"
 	"berth/runtime/engine/events"
 	"berth/runtime/engine/network"
 )
@@ -49,7 +50,7 @@ func TestMain(m *testing.M) {
 			cmd.SysProcAttr.UidMappings, cmd.SysProcAttr.GidMappings = ids, ids
 			cmd.SysProcAttr.GidMappingsEnableSetgroups = true
 		}
-		if err := cmd.Run(); err != nil {
+		if err := chroot.Thread(cmd.Run); err != nil {
 			fmt.Fprintf(os.Stderr, "as %s: %v\n", name, err)
 			os.Exit(1)
 		}

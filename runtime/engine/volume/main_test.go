@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"berth/runtime/chroot"
 	"berth/runtime/engine/events"
 	"berth/runtime/engine/volume"
 )
@@ -28,7 +29,7 @@ func TestMain(m *testing.M) {
 		Cloneflags: unix.CLONE_NEWUSER | unix.CLONE_NEWNS, UidMappings: ids, GidMappings: ids,
 		GidMappingsEnableSetgroups: true,
 	}
-	if err := cmd.Run(); err != nil {
+	if err := chroot.Thread(cmd.Run); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
