@@ -167,7 +167,7 @@ func TestMountOptions(t *testing.T) {
 	}{
 		{container.Tmpfs("/t", nil), "noexec,nosuid,nodev"},
 		{container.Tmpfs("/t", []string{"exec", "size=1m"}), "nosuid,nodev,exec,size=1m"},
-		{container.Bind("/s", &container.Mount{RW: true}), "rbind,rw,rprivate"},
+		{container.Bind("/s", &container.Mount{RW: true}), "rbind,rprivate"},
 		{container.Bind("/s", &container.Mount{Propagation: "rshared"}), "rbind,rro,rshared"},
 		{container.Bind("/s", &container.Mount{Type: "volume"}), "rbind,ro,rprivate"},
 		{container.Bind("/s", &container.Mount{Spec: apimount.Mount{BindOptions: &apimount.BindOptions{ReadOnlyNonRecursive: true}}}), "rbind,ro,rprivate"},

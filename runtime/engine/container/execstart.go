@@ -133,8 +133,10 @@ func (m *Manager) launchExecPiped(ctx context.Context, e *Exec, spec *specs.Proc
 	if err != nil {
 		closeAll(theirs)
 		e.hub.Close()
+		return nil, err
 	}
-	return started, err
+	e.hub.Release()
+	return started, nil
 }
 
 // describe is the process: the request over the container.

@@ -122,10 +122,11 @@ func bind(from string, p *mountPoint) specs.Mount {
 	default: // what is mounted below, too: mount_setattr(2), kernel 5.12
 		access = "rro"
 	}
-	options := []string{kind, string(propagation)}
+	options := []string{kind}
 	if access != "" {
 		options = append(options, access)
 	}
+	options = append(options, string(propagation))
 	return specs.Mount{Destination: p.Destination, Type: "bind", Source: from, Options: options}
 }
 

@@ -177,6 +177,8 @@ func (m *Manager) launchPiped(ctx context.Context, c *Container, r *run, spec *s
 	closeAll(theirs)
 	if err != nil {
 		r.hub.Close()
+		return err
 	}
-	return err
+	r.hub.Release()
+	return nil
 }

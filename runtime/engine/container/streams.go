@@ -35,9 +35,10 @@ func pipes(input bool) (ours, theirs []*os.File, err error) {
 	return ours, theirs, nil
 }
 
-// pipeStreams are our ends of pipes, for a hub.
+// pipeStreams are our ends of pipes, for a hub. What comes is held until the process has started: runc has the same outputs,
+// and says there too why it fails.
 func pipeStreams(ours []*os.File, log *stdio.LogWriter) stdio.Streams {
-	s := stdio.Streams{Stdout: ours[1], Stderr: ours[2], Log: log}
+	s := stdio.Streams{Stdout: ours[1], Stderr: ours[2], Log: log, Held: true}
 	if ours[0] != nil { // not a nil *os.File in an interface
 		s.Stdin = ours[0]
 	}
