@@ -124,7 +124,7 @@ type remoteImage struct {
 // describeRemote fetches manifest and config, from a mirror or the registry itself.
 func (s *Store) describeRemote(ctx context.Context, n reference.Named, o PullOptions) (*remoteImage, error) {
 	for _, m := range s.mirrors(n) {
-		from, err := s.connect(ctx, m, nil, "pull")
+		from, err := s.connectTo(ctx, m.Repository, nil, "pull", m.plain)
 		if err == nil {
 			var found *remoteImage
 			if found, err = from.describe(ctx, tagOf(n), o.Platform); err == nil {

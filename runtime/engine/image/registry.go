@@ -32,24 +32,33 @@ type endpoint struct {
 
 // connect greets a registry and proves who we are, for these actions ("pull", "pull,push").
 func (s *Store) connect(ctx context.Context, r name.Repository, auth authn.Authenticator, actions string) (*endpoint, error) {
+	return s.connectTo(ctx, r, auth, actions, insecure(r.RegistryStr()))
+}
+
+// connectTo is connect, where plain says whether HTTP will do.
+func (s *Store) connectTo(ctx context.Context, r name.Repository, auth authn.Authenticator, actions string, plain bool) (*endpoint, error) {
 	if auth == nil {
 		auth = authn.Anonymous
 	}
-	t, err := transport.NewWithContext(ctx, r.Registry, auth, plainGuard{s.transport(), r.Scheme() == "http" && insecure(r.RegistryStr())},
-		[]string{r.Scope(actions)})
+	t, err := transport.NewWithContext(ctx, r.Registry, auth, plainGuard{s.transport(), plain}, []string{r.Scope(actions)})
 	if err != nil {
 		return nil, onlyPlain(err)
 	}
 	return &endpoint{repo: r, http: t}, nil
 }
 
-// onlyPlain leaves out of an error that HTTPS was tried first, where plain HTTP was tried too.
+// onlyPlain leaves out of an error that HTTPS was tried first, where plain HTTP was tried too; and that the guard has kept
+// it from being tried.
 func onlyPlain(err error) error {
-	const second = `; Get "http://`
-	if at := strings.Index(err.Error(), second); at >= 0 {
-		return &classified{message: err.Error()[at+2:], class: errdefs.ErrUnknown, cause: err}
+	const second = `Get "http://`
+	https, http, both := strings.Cut(err.Error(), "; "+second)
+	switch {
+	case !both:
+		return err
+	case strings.HasSuffix(http, errPlainHTTP.Error()):
+		return &classified{message: https, class: errdefs.ErrUnknown, cause: err}
 	}
-	return err
+	return &classified{message: second + http, class: errdefs.ErrUnknown, cause: err}
 }
 
 // transport is what requests are made with.
@@ -76,12 +85,18 @@ func remoteName(n reference.Named) (name.Repository, error) {
 	return registry.Repo(strings.Split(reference.Path(n), "/")...), nil
 }
 
+// mirror is a repository at a mirror.
+type mirror struct {
+	name.Repository
+	plain bool // over HTTP: its address says so
+}
+
 // mirrors are the places that are asked for a repository of Docker Hub before the hub itself.
-func (s *Store) mirrors(n reference.Named) []name.Repository {
+func (s *Store) mirrors(n reference.Named) []mirror {
 	if reference.Domain(n) != "docker.io" {
 		return nil
 	}
-	var list []name.Repository
+	var list []mirror
 	for _, m := range s.Mirrors {
 		host, plain := strings.CutPrefix(m, "http://")
 		host = strings.TrimSuffix(strings.TrimPrefix(host, "https://"), "/")
@@ -94,7 +109,7 @@ func (s *Store) mirrors(n reference.Named) []name.Repository {
 			s.Log.Error("registry mirror", "mirror", m, "error", err)
 			continue
 		}
-		list = append(list, r)
+		list = append(list, mirror{r, plain || insecure(r.RegistryStr())})
 	}
 	return list
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -326,14 +327,37 @@ func (refused) RoundTrip(*http.Request) (*http.Response, error) {
 	return nil, errors.New("connection refused")
 }
 
+// A mirror may be anywhere, and over plain HTTP where its address says so.
 func TestMirror(t *testing.T) {
 	reg := newRegistry(t)
 	s := open(t, newHost(t))
 	img := pushed(t, s, reg.host+"/library/app:latest")
-	other := open(t, newHost(t), func(o *image.Options) { o.Mirrors = []string{"127.0.0.1:1", "http://" + reg.host} })
+	other := open(t, newHost(t), func(o *image.Options) {
+		o.Mirrors = []string{"127.0.0.1:1", "http://mirror.example"}
+		o.Transport = &http.Transport{DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			if addr == "mirror.example:80" {
+				addr = reg.host
+			}
+			return (&net.Dialer{}).DialContext(ctx, network, addr)
+		}}
+	})
 	must(t, other.Pull(t.Context(), "app", image.PullOptions{}))
 	if got, err := other.Get(t.Context(), "app"); err != nil || got.ID != img.ID || got.Names[0] != "app:latest" {
 		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+// Plain HTTP is only for this machine, as with Docker; the library would take it from any private address.
+func TestPlainHTTPIsRefused(t *testing.T) {
+	reg := newRegistry(t)
+	s := open(t, newHost(t), func(o *image.Options) {
+		o.Transport = &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, network, reg.host)
+		}}
+	})
+	err := s.Pull(t.Context(), "10.1.2.3:5000/app", image.PullOptions{})
+	if want := `Get "https://10.1.2.3:5000/v2/": http: server gave HTTP response to HTTPS client`; err == nil || err.Error() != want {
+		t.Errorf("%v\nwant %s", err, want)
 	}
 }
 
