@@ -183,7 +183,7 @@ func TestNamesAndPrefixes(t *testing.T) {
 	if err != nil || len(strings.Split(c.Name(), "_")) != 2 {
 		t.Errorf("a name was made up: %q, %v", c.Name(), err)
 	}
-	if err := m.Rename(t.Context(), a, "given"); err == nil || !strings.HasPrefix(err.Error(), "Conflict. The container name \"/given\" is already in use") {
+	if err := m.Rename(t.Context(), a, "given"); err == nil || !strings.HasPrefix(err.Error(), "Error when allocating new name: Conflict. The container name \"/given\" is already in use") {
 		t.Error(err)
 	}
 }

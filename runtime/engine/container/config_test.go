@@ -168,10 +168,10 @@ func TestMountOptions(t *testing.T) {
 		{container.Tmpfs("/t", nil), "noexec,nosuid,nodev"},
 		{container.Tmpfs("/t", []string{"exec", "size=1m"}), "nosuid,nodev,exec,size=1m"},
 		{container.Bind("/s", &container.Mount{RW: true}), "rbind,rprivate"},
-		{container.Bind("/s", &container.Mount{Propagation: "rshared"}), "rbind,rro,rshared"},
-		{container.Bind("/s", &container.Mount{Type: "volume"}), "rbind,ro,rprivate"},
-		{container.Bind("/s", &container.Mount{Spec: apimount.Mount{BindOptions: &apimount.BindOptions{ReadOnlyNonRecursive: true}}}), "rbind,ro,rprivate"},
-		{container.Bind("/s", &container.Mount{Spec: apimount.Mount{BindOptions: &apimount.BindOptions{ReadOnlyForceRecursive: true, NonRecursive: true}}}), "bind,rro,rprivate"},
+		{container.Bind("/s", &container.Mount{Propagation: "rshared"}), "rbind,rshared,rro"},
+		{container.Bind("/s", &container.Mount{Type: "volume"}), "rbind,rprivate,ro"},
+		{container.Bind("/s", &container.Mount{Spec: apimount.Mount{BindOptions: &apimount.BindOptions{ReadOnlyNonRecursive: true}}}), "rbind,rprivate,ro"},
+		{container.Bind("/s", &container.Mount{Spec: apimount.Mount{BindOptions: &apimount.BindOptions{ReadOnlyForceRecursive: true, NonRecursive: true}}}), "bind,rprivate,rro"},
 	} {
 		if got := strings.Join(c.got.Options, ","); got != c.want {
 			t.Errorf("%s, want %s", got, c.want)

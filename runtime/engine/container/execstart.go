@@ -126,17 +126,17 @@ func (m *Manager) launchExecPiped(ctx context.Context, e *Exec, spec *specs.Proc
 		return nil, err
 	}
 	defer closeAll(theirs)
-	if err := e.hub.Start(pipeStreams(ours, nil)); err != nil {
+	l := newLaunch()
+	if err := e.hub.Start(pipeStreams(ours, nil, l)); err != nil {
 		return nil, err
 	}
 	started, err := m.o.Runtime.Exec(ctx, e.container.id, spec, theirs)
+	l.end(err)
 	if err != nil {
 		closeAll(theirs)
 		e.hub.Close()
-		return nil, err
 	}
-	e.hub.Release()
-	return started, nil
+	return started, err
 }
 
 // describe is the process: the request over the container.

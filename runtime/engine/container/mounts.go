@@ -122,11 +122,10 @@ func bind(from string, p *mountPoint) specs.Mount {
 	default: // what is mounted below, too: mount_setattr(2), kernel 5.12
 		access = "rro"
 	}
-	options := []string{kind}
+	options := []string{kind, string(propagation)}
 	if access != "" {
 		options = append(options, access)
 	}
-	options = append(options, string(propagation))
 	return specs.Mount{Destination: p.Destination, Type: "bind", Source: from, Options: options}
 }
 

@@ -50,16 +50,25 @@ func (m *Manager) runProbe(ctx context.Context, c *Container, r *run, args []str
 	if err != nil {
 		return probeFailed, "", err
 	}
+	out, hub, l := &bounded{}, stdio.NewHub(stdio.HubOptions{Logger: m.o.Log}), newLaunch()
+	attached := make(chan struct{})
+	var viewer sync.WaitGroup
+	viewer.Go(func() { // to its end
+		_ = hub.Attach(m.ctx, stdio.AttachOptions{Stdout: out, Stderr: out, Ready: func() { close(attached) }})
+	})
+	defer viewer.Wait()
+	<-attached
+	if err := hub.Start(pipeStreams(ours, nil, l)); err != nil {
+		closeAll(theirs)
+		return probeFailed, "", err
+	}
 	started, err := m.o.Runtime.Exec(ctx, c.id, spec, theirs)
+	l.end(err)
 	closeAll(theirs)
 	if err != nil {
-		closeAll(ours)
+		hub.Close()
 		return probeFailed, "", e.startError(err)
 	}
-	out := &bounded{}
-	hub := stdio.NewHub(stdio.HubOptions{Stdout: ours[1], Stderr: ours[2], Logger: m.o.Log})
-	var viewer sync.WaitGroup
-	viewer.Go(func() { _ = hub.Attach(m.ctx, stdio.AttachOptions{Stdout: out, Stderr: out}) }) // to its end
 	status, err := started.Wait(ctx)
 	if err != nil {
 		status, err = process.Status{Code: probeFailed}, errors.Join(err, ended(started))

@@ -113,7 +113,7 @@ func (m *Manager) Rename(ctx context.Context, ref, name string) error {
 	}
 	name, err = m.reserveName(name, c.id)
 	if err != nil {
-		return err
+		return fmt.Errorf("Error when allocating new name: %w", err) //nolint:staticcheck // Docker's words
 	}
 	c.mu.Lock()
 	c.rec.Name = name

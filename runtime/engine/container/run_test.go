@@ -24,7 +24,7 @@ func TestRun(t *testing.T) {
 		{args: "busybox echo hi", want: "hi"},
 		{args: "busybox sh -c|exit 7", code: 7},
 		{args: "--init busybox sh -c|kill -9 $$", code: 137},
-		{args: "busybox nosuch", want: `…exec: "nosuch": executable file not found in $PATH: unknown…`, code: 127},
+		{args: "busybox nosuch", want: `docker: Error response from daemon: failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: error during container init: exec: "nosuch": executable file not found in $PATH: unknown…`, code: 127},
 		{args: "busybox /etc", want: "…permission denied…", code: 126},
 		{args: "--user nosuch busybox true", want: "…unable to find user nosuch: no matching entries in passwd file…", code: 125},
 		{args: "--entrypoint /bin/echo busybox a b", want: "a b"},

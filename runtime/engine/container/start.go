@@ -169,16 +169,16 @@ func (m *Manager) launchPiped(ctx context.Context, c *Container, r *run, spec *s
 		}
 		return err
 	}
-	if err := r.hub.Start(pipeStreams(ours, r.log)); err != nil {
+	l := newLaunch()
+	if err := r.hub.Start(pipeStreams(ours, r.log, l)); err != nil {
 		closeAll(theirs)
 		return err
 	}
 	r.process, _, err = m.o.Runtime.Start(ctx, c.id, c.bundle(), spec, theirs)
+	l.end(err)
 	closeAll(theirs)
 	if err != nil {
 		r.hub.Close()
-		return err
 	}
-	r.hub.Release()
-	return nil
+	return err
 }

@@ -65,9 +65,6 @@ type Streams struct {
 	Stdout, Stderr io.ReadCloser
 	Log            *LogWriter
 	Resize         func(width, height uint) error
-	// Held keeps the output back until Release. What starts a process writes to the same outputs, and where it fails, what it
-	// said there is not the process's: Close then drops it.
-	Held bool
 }
 
 // Hub reads a process's output and gives every byte to the log and to all viewers. A viewer that does not keep up makes
@@ -90,7 +87,6 @@ type Hub struct {
 	started, over bool
 	ended, cut    bool // as exited; its output is no longer waited for
 	streams       Streams
-	held          held
 	viewers       []*viewer // never changed in place
 	width, height uint      // 0: never said
 }
@@ -100,7 +96,7 @@ func NewHub(o HubOptions) *Hub {
 	h := &Hub{
 		tty: o.TTY, once: o.StdinOnce, openStdin: o.OpenStdin || o.Stdin != nil, logger: o.Logger, logDir: o.LogDir,
 		input: make(chan []byte), eof: make(chan struct{}), deaf: make(chan struct{}),
-		exited: make(chan struct{}), done: make(chan struct{}), held: newHeld(),
+		exited: make(chan struct{}), done: make(chan struct{}),
 	}
 	h.exit = sync.OnceFunc(func() { close(h.exited) })
 	h.endInput = sync.OnceFunc(func() { close(h.eof) })
@@ -108,7 +104,7 @@ func NewHub(o HubOptions) *Hub {
 		h.logger = slog.Default()
 	}
 	if o.Stdout != nil {
-		_ = h.Start(Streams{Stdin: o.Stdin, Stdout: o.Stdout, Stderr: o.Stderr, Log: o.Log, Resize: o.Resize}) // a new hub is not over
+		_ = h.Start(Streams{o.Stdin, o.Stdout, o.Stderr, o.Log, o.Resize}) // a new hub is not over
 	}
 	return h
 }
@@ -122,7 +118,7 @@ func (h *Hub) Start(s Streams) error {
 		s.close()
 		return ErrOver
 	}
-	h.started, h.streams, h.held.on = true, s, s.Held
+	h.started, h.streams = true, s
 	if h.width > 0 && s.Resize != nil {
 		if err := s.Resize(h.width, h.height); err != nil {
 			h.logger.Warn("resize at the start", "error", err)
@@ -138,9 +134,6 @@ func (h *Hub) run(s Streams) {
 	quit := make(chan struct{})
 	var outputs, in sync.WaitGroup
 	in.Go(func() { h.write(s.Stdin, quit) })
-	if s.Held {
-		outputs.Go(h.passHeld)
-	}
 	outputs.Go(func() { h.copy(Stdout, s.Stdout) })
 	if s.Stderr != nil {
 		outputs.Go(func() { h.copy(Stderr, s.Stderr) })
@@ -188,9 +181,7 @@ func (h *Hub) copy(s Stream, from io.Reader) {
 	for {
 		n, err := from.Read(buf)
 		if n > 0 {
-			if !h.hold(s, buf[:n]) {
-				h.deliver(s, buf[:n])
-			}
+			h.deliver(s, buf[:n])
 		}
 		if err != nil {
 			return
@@ -249,7 +240,6 @@ func (h *Hub) Close() {
 	h.mu.Lock()
 	first := !h.cut
 	h.cut = true
-	h.held.decide(false)
 	started, s, viewers := h.started, h.streams, h.viewers
 	if !started {
 		h.started = true // Start is refused from now on
