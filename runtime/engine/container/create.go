@@ -117,7 +117,7 @@ func (m *Manager) resolveModes(h *api.HostConfig) error {
 		}
 		other, err := m.Get(ref)
 		if err != nil {
-			return err
+			return invalid("%v", err) // not 404: clients would pull the image
 		}
 		*mode = "container:" + other.id
 	}

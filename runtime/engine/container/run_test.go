@@ -59,6 +59,8 @@ func TestRun(t *testing.T) {
 		{args: "--mount type=volume,dst=/etc busybox ls /etc/passwd", want: "/etc/passwd"},
 		{args: "-v /var/run/docker.sock:/s busybox stat -c %F /s", want: "socket"},
 		{args: "--security-opt nonsense=1 busybox true", want: `…invalid --security-opt 2: "nonsense=1"…`, code: 125},
+		{args: "--volumes-from nosuch busybox true", want: "docker: Error response from daemon: No such container: nosuch…", code: 125},
+		{args: "--pid container:nosuch busybox true", want: "docker: Error response from daemon: No such container: nosuch…", code: 125},
 		{args: "--gpus all busybox true", want: "…could not select device driver…", code: 125},
 		{args: "--runtime nosuch busybox true", want: "…unknown or invalid runtime name: nosuch…", code: 125},
 		{args: "--storage-opt size=1G busybox true", want: "…HostConfig.StorageOpt is not supported…", code: 125},

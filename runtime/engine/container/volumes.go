@@ -89,7 +89,7 @@ func (m *Manager) volumesFrom(spec string, at map[string]*mountPoint) error {
 	}
 	other, err := m.Get(ref)
 	if err != nil {
-		return err
+		return invalid("%v", err) // not 404: clients would pull the image
 	}
 	other.mu.Lock()
 	defer other.mu.Unlock()
