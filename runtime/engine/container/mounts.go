@@ -14,6 +14,7 @@ import (
 	api "github.com/moby/moby/api/types/container"
 	apimount "github.com/moby/moby/api/types/mount"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 
 	"berth/runtime/engine/oci"
 	"berth/runtime/engine/volume"
@@ -77,7 +78,7 @@ func (m *Manager) volumeMount(c *Container, p *mountPoint) (specs.Mount, error) 
 			return specs.Mount{}, err
 		}
 		if _, err := os.Stat(from); err != nil {
-			return specs.Mount{}, fmt.Errorf("cannot access path %s: %w", path.Join(p.Source, o.Subpath), fs.ErrNotExist)
+			return specs.Mount{}, fmt.Errorf("cannot access path %s: %w", path.Join(p.Source, o.Subpath), unix.ENOENT)
 		}
 	}
 	m.o.Volumes.Mounted(p.Name, c.id, volume.Place{Destination: p.Destination, ReadOnly: !p.RW, Propagation: string(p.Propagation)})
