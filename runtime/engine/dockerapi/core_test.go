@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -28,7 +27,7 @@ func (p part) Routes(r *dockerapi.Router) { r.Handle(p.method, p.path, p.h) }
 
 func ask(t *testing.T, method, target, body string, parts ...dockerapi.Part) (int, string, http.Header) {
 	t.Helper()
-	h := dockerapi.New(slog.New(slog.NewTextHandler(io.Discard, nil)), parts...)
+	h := dockerapi.New(slog.New(slog.DiscardHandler), parts...)
 	r := httptest.NewRequest(method, target, strings.NewReader(body))
 	if body != "" {
 		r.Header.Set("Content-Type", "application/json")
@@ -71,7 +70,7 @@ func TestErrorsHaveDockersStatus(t *testing.T) {
 		err    error
 		status int
 	}{
-		{fmt.Errorf("No such container: x: %w", errdefs.ErrNotFound), 404}, //nolint:revive,staticcheck // Docker's words
+		{fmt.Errorf("No such container: x: %w", errdefs.ErrNotFound), 404}, //nolint:staticcheck // Docker's words
 		{dockerapi.Invalid("invalid %s", "thing"), 400},
 		{dockerapi.Unsupported("HostConfig.Isolation"), 400},
 		{fmt.Errorf("x: %w", errdefs.ErrConflict), 409},
@@ -136,7 +135,7 @@ func TestBodiesAreDecodedStrictly(t *testing.T) {
 }
 
 func TestBodyMustSayThatItIsJSON(t *testing.T) {
-	h := dockerapi.New(slog.New(slog.NewTextHandler(io.Discard, nil)), part{http.MethodPost, "/x", func(w http.ResponseWriter, r *http.Request) error {
+	h := dockerapi.New(slog.New(slog.DiscardHandler), part{http.MethodPost, "/x", func(w http.ResponseWriter, r *http.Request) error {
 		return dockerapi.Decode(w, r, &container.CreateRequest{})
 	}})
 	r := httptest.NewRequest(http.MethodPost, "/x", bytes.NewBufferString(`{"Image":"a"}`))

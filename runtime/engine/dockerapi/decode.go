@@ -58,36 +58,37 @@ func unknownKeys(raw json.RawMessage, t reflect.Type, at string) error {
 	case reflect.Struct:
 		return unknownFields(raw, t, at)
 	case reflect.Slice, reflect.Array:
-		var list []json.RawMessage
-		if json.Unmarshal(raw, &list) != nil {
-			return nil // bytes, as a string
-		}
-		for _, e := range list {
+		for _, e := range items(raw) {
 			if err := unknownKeys(e, t.Elem(), at); err != nil {
 				return err
 			}
 		}
 	case reflect.Map:
-		var m map[string]json.RawMessage
-		if json.Unmarshal(raw, &m) != nil {
-			return nil
-		}
-		for k, e := range m {
+		for k, e := range members(raw) {
 			if err := unknownKeys(e, t.Elem(), at+"."+k); err != nil {
 				return err
 			}
 		}
+	default: // a value without keys
 	}
 	return nil
 }
 
+// items are those of a list; of a null, or of bytes written as a string, there are none.
+func items(raw json.RawMessage) (list []json.RawMessage) {
+	_ = json.Unmarshal(raw, &list) // it was decoded before: it is well formed
+	return list
+}
+
+// members are those of an object; of a null there are none.
+func members(raw json.RawMessage) (m map[string]json.RawMessage) {
+	_ = json.Unmarshal(raw, &m) // as in items
+	return m
+}
+
 func unknownFields(raw json.RawMessage, t reflect.Type, at string) error {
-	var m map[string]json.RawMessage
-	if json.Unmarshal(raw, &m) != nil {
-		return nil // a null
-	}
 	fields := fieldsOf(t)
-	for key, value := range m {
+	for key, value := range members(raw) {
 		field, ok := fields[strings.ToLower(key)]
 		name := strings.TrimPrefix(at+"."+key, ".")
 		if !ok && !empty(value) {

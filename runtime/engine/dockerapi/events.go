@@ -79,7 +79,7 @@ func (e Events) follow(w http.ResponseWriter, r *http.Request) error {
 func wanted(f filter.Args, m api.Message) bool {
 	action, _, _ := strings.Cut(string(m.Action), ":") // "health_status: healthy"
 	for _, typ := range []api.Type{api.ContainerEventType, api.ImageEventType, api.NetworkEventType, api.VolumeEventType} {
-		if f.Has(string(typ)) && !(m.Type == typ && names(f, string(typ), m)) {
+		if f.Has(string(typ)) && (m.Type != typ || !names(f, string(typ), m)) {
 			return false
 		}
 	}

@@ -3,7 +3,6 @@ package dockerapi_test
 import (
 	"bufio"
 	"encoding/json"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -19,7 +18,7 @@ import (
 
 func TestEventsAreFilteredAndFollowed(t *testing.T) {
 	bus := &events.Bus{}
-	server := httptest.NewServer(dockerapi.New(slog.New(slog.NewTextHandler(io.Discard, nil)), dockerapi.Events{Bus: bus}))
+	server := httptest.NewServer(dockerapi.New(slog.New(slog.DiscardHandler), dockerapi.Events{Bus: bus}))
 	defer server.Close()
 	bus.Publish(api.ContainerEventType, api.ActionCreate, "c1", map[string]string{"name": "web", "a": "1"})
 	bus.Publish(api.ImageEventType, api.ActionPull, "busybox", nil)
