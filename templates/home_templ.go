@@ -44,7 +44,7 @@ func HomePage(h Home) templ.Component {
 				}()
 			}
 			ctx = templ.InitializeContext(ctx)
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "<section class=\"hero\"><h1>A Linux machine, in your browser. <em>Now.</em></h1><p class=\"lead\">Pick one and you are root on it, in about a second. It is yours alone, and gone when your time is up.</p></section>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "<section class=\"hero\"><h1>A Linux machine with Docker, in your browser. <em>Now.</em></h1><p class=\"lead\">Pick one and you are root on it, in about a second. It is yours alone, and gone when your time is up.</p></section>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
