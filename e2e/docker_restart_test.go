@@ -60,7 +60,7 @@ func TestDockerLeavesNothing(t *testing.T) {
 		sleep 0.5; grep -c . /proc/self/mountinfo; ip -o link | wc -l; find /sys/fs/cgroup -type d | wc -l; docker ps -aq | wc -l; docker volume ls -q | wc -l
 		docker info --format '{{.NGoroutines}}'`
 	first := s.berth(nil, "exec", id, "--", "bash", "-c", fmt.Sprintf(count, 5))
-	const cycles = 200
+	const cycles = 1000
 	second := s.berth(nil, "exec", id, "--", "bash", "-c", fmt.Sprintf(count, cycles))
 	before, after := strings.Fields(first.out), strings.Fields(second.out)
 	if len(before) != 8 || len(after) != 8 {

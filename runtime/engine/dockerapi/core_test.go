@@ -70,7 +70,7 @@ func TestErrorsHaveDockersStatus(t *testing.T) {
 		err    error
 		status int
 	}{
-		{fmt.Errorf("No such container: x: %w", errdefs.ErrNotFound), 404}, //nolint:staticcheck // Docker's words
+		{fmt.Errorf("No such container: x: %w", errdefs.ErrNotFound), 404},
 		{dockerapi.Invalid("invalid %s", "thing"), 400},
 		{dockerapi.Unsupported("HostConfig.Isolation"), 400},
 		{fmt.Errorf("x: %w", errdefs.ErrConflict), 409},
