@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"sync"
 
+	"github.com/google/go-containerregistry/pkg/authn"
+
 	"berth/runtime/engine/boot"
 	"berth/runtime/engine/container"
 	"berth/runtime/engine/dockerapi"
@@ -60,6 +62,24 @@ func (h *host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	rooms.api.ServeHTTP(w, r)
+}
+
+// Tags is of api.Registry.
+func (h *host) Tags(ctx context.Context, repository string) ([]string, error) {
+	rooms, err := h.open()
+	if err != nil {
+		return nil, err
+	}
+	return rooms.images.Tags(ctx, repository, authn.Anonymous)
+}
+
+// RemoteImage is of api.Registry.
+func (h *host) RemoteImage(ctx context.Context, reference string) (image.RemoteImage, error) {
+	rooms, err := h.open()
+	if err != nil {
+		return image.RemoteImage{}, err
+	}
+	return rooms.images.InspectRemote(ctx, reference, authn.Anonymous, true)
 }
 
 // open makes the rooms, once. What failed is tried again by the next request.

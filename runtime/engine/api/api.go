@@ -44,6 +44,7 @@ type Server struct {
 	Routes    []Routes     // further parts: terminals, exec
 	Docker    http.Handler // the Docker API; nil: there is none
 	Ports     Listeners    // nil: only what answers on 127.0.0.1 is found
+	Registry  Registry     // nil: registries are not asked
 	Version   string
 	Log       *slog.Logger
 
@@ -64,6 +65,10 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("DELETE /v1/files/{path...}", s.removeFile)
 	mux.HandleFunc("GET /v1/ports", s.listPorts)
 	mux.HandleFunc("GET /v1/ports/{port}", s.openPort)
+	if s.Registry != nil {
+		mux.HandleFunc("GET /v1/registry/tags", s.remoteTags)
+		mux.HandleFunc("GET /v1/registry/image", s.remoteImage)
+	}
 	if s.Docker != nil {
 		mux.Handle("/v1/docker/", http.StripPrefix("/v1/docker", s.Docker))
 	}
