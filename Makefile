@@ -73,17 +73,20 @@ images: build ## the default environments' images (idempotent)
 test-images: build
 	@BERTH=$(BIN)/berth BERTH_DATA_DIR=$(CACHE) deploy/images.sh
 
+# Tests find the images, and the programs that we build: docker among them, so that no other one is tested.
+TEST_ENV = BERTH_TEST_IMAGES=$(CACHE) BERTH_TEST_BIN=$(CURDIR)/$(BIN) PATH="$(CURDIR)/$(BIN):$$PATH"
+
 .PHONY: test
 test: deps-test build test-images ## everything: unit, integration with real namespaces, browser
-	BERTH_TEST_IMAGES=$(CACHE) BERTH_TEST_BIN=$(CURDIR)/$(BIN) $(GO) test -timeout 25m ./...
+	$(TEST_ENV) $(GO) test -timeout 25m ./...
 
 .PHONY: race
 race: deps-test build test-images ## the tests under the race detector
-	BERTH_TEST_IMAGES=$(CACHE) BERTH_TEST_BIN=$(CURDIR)/$(BIN) CGO_ENABLED=1 $(GO) test -race -timeout 45m ./...
+	$(TEST_ENV) CGO_ENABLED=1 $(GO) test -race -timeout 45m ./...
 
 .PHONY: e2e
 e2e: deps-test build test-images ## the end-to-end tests alone
-	BERTH_TEST_IMAGES=$(CACHE) BERTH_TEST_BIN=$(CURDIR)/$(BIN) $(GO) test -count=1 -timeout 25m -v ./e2e/...
+	$(TEST_ENV) $(GO) test -count=1 -timeout 25m -v ./e2e/...
 
 # Not part of test: without KVM it takes 10 minutes, and 3 more when the machine is made.
 .PHONY: test-vm

@@ -26,6 +26,7 @@ for what in "$@"; do
     test)
       want chromium chromium                              # the browser tests
       want nsenter util-linux
+      want docker-registry docker-registry                # images are pushed to it and pulled from it, in a session
       ;;
     vm)
       want mmdebstrap mmdebstrap                          # the virtual machine of make test-vm: its disk
@@ -53,3 +54,7 @@ echo "Installing ${need[*]} (usually under a minute)…"
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
 apt-get install -y -qq --no-install-recommends "${need[@]}" >/dev/null
+# The package starts its service; the tests run the program by themselves.
+case " ${need[*]} " in
+  *" docker-registry "*) [ ! -d /run/systemd/system ] || systemctl disable --quiet --now docker-registry ;;
+esac

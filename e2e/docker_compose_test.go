@@ -54,8 +54,10 @@ func TestCompose(t *testing.T) {
 			res, err := http.DefaultClient.Do(req)
 			must(t, err)
 			defer func() { _ = res.Body.Close() }()
-			if b, err := io.ReadAll(res.Body); err != nil || string(b) != rows {
-				return fmt.Errorf("%s: %q, %v", res.Status, b, err)
+			b, err := io.ReadAll(res.Body)
+			must(t, err)
+			if string(b) != rows {
+				return fmt.Errorf("%s: %q", res.Status, b)
 			}
 			return nil
 		})
