@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -106,10 +107,36 @@ func TestRegistry(t *testing.T) {
 		t.Fatalf("the registry does not start: %s", out)
 	}
 	for _, c := range registryCases {
+		if c.name == "logout" {
+			t.Run("pull over a restart of the server", func(t *testing.T) { pullOverRestart(t, s, run) })
+		}
 		t.Run(c.name, func(t *testing.T) {
 			if out := run(c.script); !matches(out, c.want) {
 				t.Errorf("%s\ngot:\n%s\nwant:\n%s", c.script, out, c.want)
 			}
 		})
+	}
+}
+
+// pullOverRestart kills the server while an image that takes its time is pulled: neither docker nor the engine notices.
+func pullOverRestart(t *testing.T, s *server, run func(script string) string) {
+	const image = "localhost:5000/team/big:latest"
+	if out := run(`docker run --name a1 busybox sh -c 'head -c 150000000 /dev/urandom >/big; md5sum </big' >/tmp/sum && docker commit a1 ` + image +
+		` >/dev/null && docker rm a1 >/dev/null && docker push -q ` + image + ` && docker rmi ` + image + ` >/dev/null &&
+		(nohup bash -c 'docker pull ` + image + ` >/tmp/pull 2>&1; echo $? >/tmp/pull.status' >/dev/null 2>&1 &)
+		until [ -s /tmp/pull ]; do sleep 0.02; done`); out != image+"\n" {
+		t.Fatalf("%s", out)
+	}
+	s.kill()
+	s.start()
+	eventually(t, patience, func() error {
+		if out := run("cat /tmp/pull.status"); out != "0\n" {
+			return errors.New(out + run("cat /tmp/pull"))
+		}
+		return nil
+	})
+	if out := run(`docker run --rm ` + image + ` md5sum /big | cut -d' ' -f1; cut -d' ' -f1 /tmp/sum; docker rmi ` + image + ` | head -1`); !matches(out, "…\n…\nUntagged: "+image) ||
+		strings.Split(out, "\n")[0] != strings.Split(out, "\n")[1] {
+		t.Errorf("what was pulled is not what was pushed: %s", out)
 	}
 }
