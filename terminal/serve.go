@@ -20,7 +20,9 @@ const (
 
 const (
 	closeTimeout = time.Second // to send a close message, and again to get the answer
-	lingerBytes  = 1 << 20     // read and thrown away at most, so that the peer gets to read why it must go
+	// What is read and thrown away at most, so that a peer in the middle of a message that is too long gets to read why it must go.
+	lingerBytes = 64 << 20
+	lingerTime  = 3 * time.Second
 )
 
 // transport is what all websocket connections of a Set share: an idle one holds 1 KiB to read and nothing to write.
@@ -135,6 +137,6 @@ func CloseMessage(code int, text string) []byte {
 
 // linger reads on for a moment: closing a socket that has unread bytes resets it, and the peer would not see why.
 func linger(conn *websocket.Conn) {
-	_ = conn.SetReadDeadline(now().Add(closeTimeout))
+	_ = conn.SetReadDeadline(now().Add(lingerTime))
 	_, _ = io.CopyN(io.Discard, conn.NetConn(), lingerBytes)
 }
