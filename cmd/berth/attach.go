@@ -45,7 +45,7 @@ func attach(ctx context.Context, c *client.Client, id sessions.ID, name string) 
 	}
 	t, err := c.Terminal(ctx, id, name, o)
 	if err != nil {
-		return statusOf(ctx, 0, whyEnded(ctx, c, id, err))
+		return statusOf(ctx, 0, whyEnded(ctx, c, id, 0, err))
 	}
 	exit, err := terminal.Attach(ctx, t, terminal.Local{
 		In: os.Stdin, Out: os.Stdout,
@@ -57,5 +57,5 @@ func attach(ctx context.Context, c *client.Client, id sessions.ID, name string) 
 	if errors.Is(err, terminal.ErrDetached) {
 		return err
 	}
-	return statusOf(ctx, exit.Code, whyEnded(ctx, c, id, err))
+	return statusOf(ctx, exit.Code, whyEnded(ctx, c, id, exit.Code, err))
 }

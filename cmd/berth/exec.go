@@ -51,11 +51,11 @@ func execute(ctx context.Context, c *client.Client, id sessions.ID, r execstream
 	}
 	conn, err := c.Exec(ctx, id, r)
 	if err != nil {
-		return statusOf(ctx, 0, whyEnded(ctx, c, id, err))
+		return statusOf(ctx, 0, whyEnded(ctx, c, id, 0, err))
 	}
 	code, err := conn.Attach(ctx, execstream.Local{In: in, Out: os.Stdout, Err: os.Stderr, TTY: r.TTY})
 	if refused := (*execstream.ExecError)(nil); !errors.As(err, &refused) {
-		err = whyEnded(ctx, c, id, err)
+		err = whyEnded(ctx, c, id, code, err)
 	}
 	return statusOf(ctx, code, err)
 }

@@ -64,9 +64,9 @@ func endSession(ctx context.Context, c *client.Client, id sessions.ID) error {
 	return nil
 }
 
-// whyEnded tells, instead of a broken connection, that the session is what has ended.
-func whyEnded(ctx context.Context, c *client.Client, id sessions.ID, err error) error {
-	if err == nil || ctx.Err() != nil {
+// whyEnded tells, instead of a broken connection or of how a program was ended, that the session is what has ended.
+func whyEnded(ctx context.Context, c *client.Client, id sessions.ID, code int, err error) error {
+	if err == nil && code == 0 || ctx.Err() != nil {
 		return err
 	}
 	s, askErr := c.Get(ctx, id)
