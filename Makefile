@@ -18,14 +18,14 @@ run: build images ## build all, prepare the environments, serve on http://127.0.
 	exec $(BIN)/berth serve $(ARGS)
 
 .PHONY: build
-build: deps $(BIN)/berth $(BIN)/runc $(BIN)/docker-init docker ## bin/berth, bin/runc, bin/docker-init, bin/docker and its plugins
+build: deps $(BIN)/berth $(BIN)/runc $(BIN)/docker-init $(BIN)/docker-exec docker ## bin/berth, bin/runc, bin/docker and what belongs to them
 
-.PHONY: $(BIN)/berth $(BIN)/docker-init
+.PHONY: $(BIN)/berth $(BIN)/docker-init $(BIN)/docker-exec
 $(BIN)/berth:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $@ ./cmd/berth
 
-$(BIN)/docker-init:
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $@ ./cmd/docker-init
+$(BIN)/docker-init $(BIN)/docker-exec:
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $@ ./cmd/$(@F)
 
 # runc is a Go tool of its own module, so that its requirements stay out of ours. Static: it runs inside the sandbox,
 # where there is no libc.

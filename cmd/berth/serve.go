@@ -42,7 +42,7 @@ type serveCmd struct {
 	DiskReserve      size    `default:"2GiB" help:"Disk of the host that sessions never get." env:"BERTH_DISK_RESERVE"`
 
 	Runc       string   `type:"path" help:"runc; default: the one beside berth." env:"BERTH_RUNC"`
-	DockerInit string   `type:"path" help:"docker-init; default: the one beside berth." env:"BERTH_DOCKER_INIT"`
+	DockerInit string   `type:"path" help:"docker-init, with docker-exec beside it; default: the one beside berth." env:"BERTH_DOCKER_INIT"`
 	DockerDir  string   `type:"path" help:"Directory of the docker command and its plugins that sessions get; default: berth's own." env:"BERTH_DOCKER_DIR"`
 	Subnet     string   `default:"100.64.0.0/16" help:"Addresses for sandboxes; each takes four." env:"BERTH_SUBNET"`
 	DNS        []string `name:"dns" help:"Resolvers that sandboxes use; default: the host's." env:"BERTH_DNS"`

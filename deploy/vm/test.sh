@@ -23,7 +23,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 mkdir -p "$work/payload"/{bin,tests,deploy}
-cp bin/berth bin/runc bin/docker-init "$work/payload/bin"
+cp bin/berth bin/runc bin/docker-init bin/docker-exec "$work/payload/bin"
 cp -r deploy/systemd deploy/images.sh "$work/payload/deploy"
 cp deploy/vm/guest/* "$work/payload"
 for p in $packages; do

@@ -91,8 +91,11 @@ func (e *engine) boot(ctx context.Context, background *sync.WaitGroup) error {
 	if err := os.MkdirAll(state, 0o700); err != nil {
 		return err
 	}
-	runtime := &oci.Runtime{Path: boot.Runc, Root: state, Reaper: reaper}
-	var err error
+	groups, err := oci.FindCgroups(boot.Cgroup)
+	if err != nil {
+		return err
+	}
+	runtime := &oci.Runtime{Path: boot.Runc, ExecPath: boot.DockerExec, Root: state, Reaper: reaper, Cgroups: groups}
 	e.host = &host{ctx: ctx, config: e.config, version: e.version, runtime: runtime, log: e.log}
 	if e.docker, err = listenDocker(e.host, e.log); err != nil {
 		return err

@@ -131,11 +131,6 @@ func (h *host) openVolumes(r *rooms) (err error) {
 }
 
 func (h *host) openContainers(r *rooms) (err error) {
-	if h.runtime.Cgroups == nil {
-		if h.runtime.Cgroups, err = oci.FindCgroups(boot.Cgroup); err != nil {
-			return err
-		}
-	}
 	r.containers, err = container.New(h.ctx, container.Options{
 		Dir: filepath.Join(hostDir, "containers"), RunDir: hostRun, Images: r.images, Networks: r.networks, Volumes: r.volumes,
 		Runtime: h.runtime, Events: &h.events, Log: h.log,

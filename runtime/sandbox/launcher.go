@@ -36,7 +36,7 @@ type Config struct {
 	DataDir    string // session disks are in DataDir/sessions
 	RunDir     string // sockets and state are in RunDir/ID
 	Runc       string // path of the runc binary
-	DockerInit string // path of the docker-init binary
+	DockerInit string // path of the docker-init binary; docker-exec stands beside it
 	DockerDir  string // has the docker command and its plugins (boot.DockerPrograms); "": sessions have none
 	Images     *imagecache.Cache
 	Cgroups    *cgroup.Instance

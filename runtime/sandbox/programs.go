@@ -18,8 +18,10 @@ import (
 // directory is named after their content: a sandbox keeps the ones it started with when the server is upgraded.
 // It must be a directory: runc guards its own file by an overlay of the directory it is in.
 func (l *Launcher) preparePrograms() error {
-	sources := map[string]string{"runc": l.Runc, "docker-init": l.DockerInit}
-	names := []string{"docker-init", "runc"}
+	sources := map[string]string{
+		"runc": l.Runc, "docker-init": l.DockerInit, "docker-exec": filepath.Join(filepath.Dir(l.DockerInit), "docker-exec"),
+	}
+	names := []string{"docker-exec", "docker-init", "runc"}
 	sum := sha256.New()
 	for _, name := range names {
 		if err := hashFile(sum, sources[name]); err != nil {

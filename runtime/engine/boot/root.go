@@ -18,6 +18,7 @@ const (
 	Programs   = "/programs"  // read-only
 	Runc       = Programs + "/runc"
 	DockerInit = Programs + "/docker-init"
+	DockerExec = Programs + "/docker-exec"
 	RootCAs    = Programs + "/ca-certificates.crt" // whom the host trusts; may be missing
 	Run        = "/run"                            // tmpfs
 	Cgroup     = "/sys/fs/cgroup"

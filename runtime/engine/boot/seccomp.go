@@ -47,8 +47,8 @@ const (
 // x32 marks the numbers of the x32 ABI, which would otherwise slip by the list.
 const x32 = 0x40000000
 
-// auditArch is the one architecture whose system calls the filter knows; others get ENOSYS.
-func auditArch() (uint32, error) {
+// AuditArch is the one architecture whose system calls the filter knows; others get ENOSYS.
+func AuditArch() (uint32, error) {
 	switch goruntime.GOARCH {
 	case "amd64":
 		return unix.AUDIT_ARCH_X86_64, nil
@@ -60,7 +60,7 @@ func auditArch() (uint32, error) {
 
 // Filter returns the wall's system call filter as a classic BPF program.
 func Filter() ([]bpf.RawInstruction, error) {
-	arch, err := auditArch()
+	arch, err := AuditArch()
 	if err != nil {
 		return nil, err
 	}

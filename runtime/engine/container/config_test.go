@@ -266,7 +266,7 @@ func TestUsers(t *testing.T) {
 	if err := os.Symlink(outside+"/passwd", root+"/etc/passwd"); err != nil {
 		t.Fatal(err)
 	}
-	if u, err := container.LookupUser(root, "secret", nil); err == nil {
+	if u, _, err := container.LookupUser(root, "secret", nil); err == nil {
 		t.Errorf("a file outside was read: %+v", u)
 	}
 	if err := os.Remove(root + "/etc/passwd"); err != nil {
@@ -285,13 +285,13 @@ func TestUsers(t *testing.T) {
 		{"1000:extra", nil, specs.User{UID: 1000, GID: 20, AdditionalGids: []uint32{20}}},
 		{"5:6", nil, specs.User{UID: 5, GID: 6, AdditionalGids: []uint32{6}}},
 	} {
-		got, err := container.LookupUser(root, c.who, c.more)
+		got, _, err := container.LookupUser(root, c.who, c.more)
 		slices.Sort(got.AdditionalGids)
 		if err != nil || got.UID != c.want.UID || got.GID != c.want.GID || !slices.Equal(got.AdditionalGids, c.want.AdditionalGids) {
 			t.Errorf("%q: %+v, %v; want %+v", c.who, got, err, c.want)
 		}
 	}
-	if _, err := container.LookupUser(root, "nobody", nil); err == nil || err.Error() != "unable to find user nobody: no matching entries in passwd file" {
+	if _, _, err := container.LookupUser(root, "nobody", nil); err == nil || err.Error() != "unable to find user nobody: no matching entries in passwd file" {
 		t.Error(err)
 	}
 }

@@ -27,7 +27,7 @@ func (m *Manager) describe(c *Container, netns string, etc map[string]string) (s
 		Args: append([]string{c.rec.Path}, c.rec.Args...), Env: environment(conf, conf.Hostname),
 		Resources: m.o.Runtime.Cgroups.Resources(h.Resources), Init: h.Init != nil && *h.Init,
 	}
-	if spec.User, err = lookupUser(c.rootfs(), conf.User, h.GroupAdd); err != nil {
+	if spec.User, _, err = lookupUser(c.rootfs(), conf.User, h.GroupAdd); err != nil {
 		return spec, err
 	}
 	if spec.Join, err = m.namespaces(c, netns); err != nil {

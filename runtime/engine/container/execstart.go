@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -146,7 +147,8 @@ func (e *Exec) describe(c *Container, r *run, size *[2]uint) (p oci.Process, err
 		who, more = r.spec.Config.User, r.spec.Host.GroupAdd
 	}
 	p = oci.Process{Args: e.request.Cmd, TTY: e.request.Tty, Privileged: e.request.Privileged, Cwd: e.request.WorkingDir}
-	if p.User, err = lookupUser(r.spec.Rootfs, who, more); err != nil {
+	var home string
+	if p.User, home, err = lookupUser(r.spec.Rootfs, who, more); err != nil {
 		return p, err
 	}
 	switch {
@@ -160,6 +162,9 @@ func (e *Exec) describe(c *Container, r *run, size *[2]uint) (p oci.Process, err
 		env = replaceEnv(env, []string{"TERM=xterm"})
 	}
 	p.Env = replaceEnv(env, e.request.Env)
+	if !slices.ContainsFunc(p.Env, func(kv string) bool { return strings.HasPrefix(kv, "HOME=") }) {
+		p.Env = append(p.Env, "HOME="+home) // as runc does for a container's first process
+	}
 	for _, s := range []*[2]uint{e.request.ConsoleSize, size} {
 		if s != nil {
 			p.Size = *s

@@ -58,14 +58,14 @@ func terminalFrom(oob []byte) (*os.File, error) {
 		return nil, err
 	}
 	if len(messages) != 1 {
-		return nil, errors.New("runc sent a message without a terminal")
+		return nil, errors.New("there is no terminal in the message")
 	}
 	fds, err := unix.ParseUnixRights(&messages[0])
 	if err != nil {
 		return nil, err
 	}
 	if len(fds) != 1 {
-		return nil, errors.New("runc sent a message without a terminal")
+		return nil, errors.New("there is no terminal in the message")
 	}
 	unix.CloseOnExec(fds[0])
 	// Non-blocking, so that reads go through the poller and Close ends them.

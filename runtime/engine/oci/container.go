@@ -117,11 +117,14 @@ func box(size [2]uint) *specs.Box {
 	return &specs.Box{Height: size[0], Width: size[1]}
 }
 
+// rlimitPrefix is what the names of limits begin with in a specification.
+const rlimitPrefix = "RLIMIT_"
+
 // rlimits are Docker's, within what the engine itself may have: root of a user namespace cannot raise a hard limit.
 func rlimits(limits []*container.Ulimit) []specs.POSIXRlimit {
 	var out []specs.POSIXRlimit
 	for _, u := range limits {
-		l := specs.POSIXRlimit{Type: "RLIMIT_" + strings.ToUpper(u.Name), Soft: uint64(u.Soft), Hard: uint64(u.Hard)}
+		l := specs.POSIXRlimit{Type: rlimitPrefix + strings.ToUpper(u.Name), Soft: uint64(u.Soft), Hard: uint64(u.Hard)}
 		if r, err := u.GetRlimit(); err == nil {
 			var have unix.Rlimit
 			if unix.Getrlimit(r.Type, &have) == nil {

@@ -2,6 +2,8 @@ package oci
 
 // For tests.
 var (
-	LastError  = lastError
-	MaxMessage = maxMessage
+	LastError     = lastError
+	MaxMessage    = maxMessage
+	CompileFilter = compileFilter
+	SetSeccomp    = setSeccomp
 )

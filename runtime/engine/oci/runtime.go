@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -24,17 +25,23 @@ const maxMessage = 4 << 10
 
 // Runtime drives one runc. State stands in Root, a tmpfs: it is gone with the sandbox.
 type Runtime struct {
-	Path   string // of the runc binary
-	Root   string // runc's state directory
-	Reaper *process.Reaper
+	Path     string // of the runc binary
+	ExecPath string // of docker-exec
+	Root     string // runc's state directory
+	Reaper   *process.Reaper
+	Cgroups  *Cgroups // where containers stand
 
-	Cgroups *Cgroups // where containers stand; the workspace needs none
-
-	serial atomic.Uint64
+	serial  atomic.Uint64
+	mu      sync.Mutex
+	members map[string]*member // the containers that can be joined, by their names to runc
 }
 
 // Run makes and starts a container from bundle, which holds rootfs; it returns the container's init process.
 func (r *Runtime) Run(ctx context.Context, id, bundle string, spec *specs.Spec) (*process.Process, error) {
+	m, err := newMember(spec)
+	if err != nil {
+		return nil, err
+	}
 	if err := writeJSON(filepath.Join(bundle, "config.json"), spec); err != nil {
 		return nil, err
 	}
@@ -53,60 +60,12 @@ func (r *Runtime) Run(ctx context.Context, id, bundle string, spec *specs.Spec) 
 	if err != nil {
 		return nil, err
 	}
-	return r.Reaper.Adopt(pid, since), nil
+	p := r.Reaper.Adopt(pid, since)
+	r.remember(id, m, p)
+	return p, nil
 }
 
-// Exec starts a process in a running container with files as its standard input, output and error. They are the
-// caller's to close, as soon as Exec returns.
-func (r *Runtime) Exec(ctx context.Context, id string, p *specs.Process, files []*os.File) (*process.Process, error) {
-	return r.exec(ctx, id, p, files)
-}
-
-// ExecTTY starts a process in a running container on a terminal of its own; it returns the terminal's master.
-func (r *Runtime) ExecTTY(ctx context.Context, id string, p *specs.Process) (*process.Process, *os.File, error) {
-	console, err := newConsole(filepath.Join(r.Root, "tty-"+r.unique()))
-	if err != nil {
-		return nil, nil, err
-	}
-	defer console.Close() //nolint:errcheck // nothing is lost with it
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer null.Close()
-	proc, err := r.exec(ctx, id, p, []*os.File{null, null, null}, "--tty", "--console-socket", console.path)
-	if err != nil {
-		return nil, nil, err
-	}
-	master, err := console.Master()
-	if err != nil {
-		_ = proc.Signal(9) // it has no terminal: nobody could use it
-		return nil, nil, err
-	}
-	return proc, master, nil
-}
-
-func (r *Runtime) exec(ctx context.Context, id string, p *specs.Process, files []*os.File, extra ...string) (*process.Process, error) {
-	stem := filepath.Join(r.Root, "exec-"+r.unique())
-	spec, pidFile := stem+".json", stem+".pid"
-	defer os.Remove(spec)
-	defer os.Remove(pidFile)
-	if err := writeJSON(spec, p); err != nil {
-		return nil, err
-	}
-	since := r.Reaper.Now()
-	args := append([]string{"exec", "--detach", "--process", spec, "--pid-file", pidFile}, extra...)
-	if err := r.command(ctx, files, append(args, id)...); err != nil {
-		return nil, err
-	}
-	pid, err := readPID(pidFile)
-	if err != nil {
-		return nil, err
-	}
-	return r.Reaper.Adopt(pid, since), nil
-}
-
-// Error is what runc said when it failed.
+// Error is what runc, or docker-exec, said when it failed.
 type Error struct {
 	Code    int
 	Message string

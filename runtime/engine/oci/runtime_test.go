@@ -68,24 +68,37 @@ while [ $# -gt 0 ]; do case $1 in --log) LOG=$2;; --pid-file) PIDFILE=$2;; esac;
 	return &oci.Runtime{Path: path, Root: t.TempDir(), Reaper: r}
 }
 
-func TestExecFails(t *testing.T) {
+// least is the least that can be described.
+func least() *specs.Spec {
+	return &specs.Spec{Process: &specs.Process{}, Linux: &specs.Linux{CgroupsPath: "/x"}}
+}
+
+func TestRunFails(t *testing.T) {
 	r := newRuntime(t, `echo '{"level":"error","msg":"exec: \"nope\": executable file not found"}' >>$LOG; exit 255`)
-	_, err := r.Exec(t.Context(), "workspace", &specs.Process{Args: []string{"nope"}}, nil)
+	_, err := r.Run(t.Context(), "workspace", t.TempDir(), least())
 	var failed *oci.Error
 	if !errors.As(err, &failed) || failed.Code != 255 || !strings.Contains(failed.Message, "not found") {
-		t.Errorf("Exec = %v, want what runc said", err)
+		t.Errorf("Run = %v, want what runc said", err)
 	}
 	leaves(t, r.Root)
 }
 
-func TestExecRefusesPIDs(t *testing.T) {
+func TestRunRefusesPIDs(t *testing.T) {
 	for _, pid := range []string{"", "0", "1", "-1", "x"} {
 		t.Run(pid, func(t *testing.T) { // each with the one reaper there may be
 			r := newRuntime(t, "printf %s '"+pid+"' >$PIDFILE")
-			if p, err := r.Exec(t.Context(), "workspace", &specs.Process{Args: []string{"true"}}, nil); err == nil {
+			if p, err := r.Run(t.Context(), "workspace", t.TempDir(), least()); err == nil {
 				t.Errorf("PID %q became %d: signals would go to others", pid, p.PID)
 			}
 		})
+	}
+}
+
+func TestExecOfNothing(t *testing.T) {
+	r := newRuntime(t, "exit 1")
+	_, err := r.Exec(t.Context(), "nope", &specs.Process{Args: []string{"true"}}, nil)
+	if err == nil || !strings.Contains(err.Error(), "container does not exist") {
+		t.Errorf("Exec = %v", err)
 	}
 }
 

@@ -17,6 +17,10 @@ import (
 // Start makes and starts a container in one run of runc. files are its standard input, output and error, the caller's to
 // close; with a terminal they are nil, and its master is returned. Whatever fails, nothing of the container runs on.
 func (r *Runtime) Start(ctx context.Context, id, bundle string, spec *specs.Spec, files []*os.File) (*process.Process, *os.File, error) {
+	m, err := newMember(spec)
+	if err != nil {
+		return nil, nil, err
+	}
 	config, pidFile := filepath.Join(bundle, "config.json"), filepath.Join(bundle, "init.pid")
 	if err := writeJSON(config, spec); err != nil {
 		return nil, nil, err
@@ -25,7 +29,6 @@ func (r *Runtime) Start(ctx context.Context, id, bundle string, spec *specs.Spec
 	args := []string{"run", "--detach", "--no-new-keyring", "--bundle", bundle, "--pid-file", pidFile}
 	var tty *console
 	if spec.Process.Terminal {
-		var err error
 		if tty, err = newConsole(filepath.Join(r.Root, "tty-"+r.unique())); err != nil {
 			return nil, nil, err
 		}
@@ -46,6 +49,7 @@ func (r *Runtime) Start(ctx context.Context, id, bundle string, spec *specs.Spec
 		return nil, nil, err
 	}
 	p := r.Reaper.Adopt(pid, since)
+	r.remember(id, m, p)
 	if tty == nil {
 		return p, nil, nil
 	}
@@ -59,6 +63,7 @@ func (r *Runtime) Start(ctx context.Context, id, bundle string, spec *specs.Spec
 // Forget removes what is left of a container that has ended, or whose start has failed: processes that share another's PID
 // namespace, its control groups, and runc's record. It may be called again.
 func (r *Runtime) Forget(ctx context.Context, id, group string) error {
+	r.forget(id)
 	err := r.Cgroups.Remove(ctx, group)
 	return errors.Join(err, os.RemoveAll(filepath.Join(r.Root, id)))
 }

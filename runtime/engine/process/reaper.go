@@ -141,6 +141,23 @@ func (r *Reaper) Start(path string, argv []string, attr *os.ProcAttr) (*Process,
 	return p, child.Release()
 }
 
+// PIDFD opens a descriptor of a process (pidfd_open(2)), which never means another that gets its number later. Of a process
+// that has ended there is none: ESRCH.
+func (r *Reaper) PIDFD(p *Process) (*os.File, error) {
+	r.mu.Lock() // nobody is reaped meanwhile
+	defer r.mu.Unlock()
+	select {
+	case <-p.done:
+		return nil, unix.ESRCH
+	default:
+	}
+	fd, err := unix.PidfdOpen(p.PID, 0)
+	if err != nil {
+		return nil, fmt.Errorf("pidfd_open: %w", err)
+	}
+	return os.NewFile(uintptr(fd), "pidfd"), nil
+}
+
 // Mark is a moment in the reaper's time, for Adopt.
 type Mark uint64
 
