@@ -77,8 +77,8 @@ func fork(calls []call, report uintptr, said *failure) (pid int, errno syscall.E
 	if said.errno != outside {
 		said.errno = int64(last)
 	}
-	syscall.RawSyscall(unix.SYS_WRITE, report, uintptr(unsafe.Pointer(said)), unsafe.Sizeof(*said))
+	_, _, _ = syscall.RawSyscall(unix.SYS_WRITE, report, uintptr(unsafe.Pointer(said)), unsafe.Sizeof(*said))
 	for {
-		syscall.RawSyscall(unix.SYS_EXIT_GROUP, 127, 0, 0)
+		_, _, _ = syscall.RawSyscall(unix.SYS_EXIT_GROUP, 127, 0, 0)
 	}
 }

@@ -56,7 +56,7 @@ func run() (pid, master int, err error) {
 	files := [3]int{0, 1, 2}
 	master = -1
 	if r.TTY {
-		slave := -1
+		var slave int
 		if master, slave, err = openTerminal(r.Rows, r.Cols); err != nil {
 			return 0, -1, fail("open a terminal", err)
 		}
@@ -104,7 +104,7 @@ func capabilities() (have uint64, last int, err error) {
 			break
 		}
 	}
-	return uint64(data[1].Permitted)<<32 | uint64(data[0].Permitted), last, nil
+	return uint64(data[1].Permitted)<<32 | uint64(data[0].Permitted), last, nil //nolint:nilerr // the error says which is the last
 }
 
 const namespaces = unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWCGROUP

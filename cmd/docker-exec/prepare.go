@@ -45,9 +45,8 @@ func (p *plan) prepare(r *join.Request, files [3]int, have uint64, last int) err
 
 // resetSignals gives every signal its default and lets it through.
 func (p *plan) resetSignals() {
-	type action struct{ handler, flags, restorer, mask uint64 } // struct sigaction of the kernel
-	byDefault := at(p, &action{})
-	const size = 8 // of a set: 64 signals
+	byDefault := at(p, &[4]uint64{}) // struct sigaction of the kernel: handler, flags, restorer, mask
+	const size = 8                   // of a set: 64 signals
 	for sig := uintptr(1); sig <= 64; sig++ {
 		if s := unix.Signal(sig); s != unix.SIGKILL && s != unix.SIGSTOP {
 			p.add(must, "reset signals", unix.SYS_RT_SIGACTION, sig, byDefault, 0, size)

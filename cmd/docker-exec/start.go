@@ -29,7 +29,7 @@ func (p *plan) add(k kind, what string, number uintptr, args ...uintptr) {
 // at is the address of what v points to, which will be kept.
 func at[T any](p *plan, v *T) uintptr {
 	p.kept = append(p.kept, v)
-	return uintptr(unsafe.Pointer(v))
+	return uintptr(unsafe.Pointer(v)) //nolint:gosec // for system calls, which take addresses
 }
 
 // text is the address of a string that ends with a zero byte.
@@ -78,8 +78,8 @@ func start(r *join.Request, files [3]int, have uint64, last int) (int, error) {
 	if errno != 0 {
 		return 0, fail("fork", errno)
 	}
-	_ = unix.Close(pipe[1]) // the child's end is what is waited for
-	b := (*[unsafe.Sizeof(*said)]byte)(unsafe.Pointer(said))[:]
+	_ = unix.Close(pipe[1])                                     // the child's end is what is waited for
+	b := (*[unsafe.Sizeof(*said)]byte)(unsafe.Pointer(said))[:] //nolint:gosec // as the child writes it
 	for {
 		n, err := unix.Read(pipe[0], b)
 		switch {

@@ -127,12 +127,10 @@ func (m *Manager) launchExecPiped(ctx context.Context, e *Exec, spec *specs.Proc
 		return nil, err
 	}
 	defer closeAll(theirs)
-	l := newLaunch()
-	if err := e.hub.Start(pipeStreams(ours, nil, l)); err != nil {
+	if err := e.hub.Start(pipeStreams(ours, nil)); err != nil {
 		return nil, err
 	}
 	started, err := m.o.Runtime.Exec(ctx, e.container.id, spec, theirs)
-	l.end(err)
 	if err != nil {
 		closeAll(theirs)
 		e.hub.Close()

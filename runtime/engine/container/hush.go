@@ -28,18 +28,14 @@ type hushed struct {
 }
 
 // lastWords begin what runc says.
-var lastWords = [][]byte{[]byte("runc run failed: "), []byte("exec failed: ")}
+var lastWords = []byte("runc run failed: ")
 
 func (h hushed) Read(p []byte) (int, error) {
 	n, err := h.File.Read(p)
-	for _, words := range lastWords {
-		if !bytes.Contains(p[:n], words) {
-			continue
-		}
+	if bytes.Contains(p[:n], lastWords) {
 		if <-h.launch.over; h.launch.failed {
 			return 0, io.EOF
 		}
-		break
 	}
 	return n, err
 }

@@ -50,7 +50,7 @@ func (m *Manager) runProbe(ctx context.Context, c *Container, r *run, args []str
 	if err != nil {
 		return probeFailed, "", err
 	}
-	out, hub, l := &bounded{}, stdio.NewHub(stdio.HubOptions{Logger: m.o.Log}), newLaunch()
+	out, hub := &bounded{}, stdio.NewHub(stdio.HubOptions{Logger: m.o.Log})
 	attached := make(chan struct{})
 	var viewer sync.WaitGroup
 	viewer.Go(func() { // to its end
@@ -58,12 +58,11 @@ func (m *Manager) runProbe(ctx context.Context, c *Container, r *run, args []str
 	})
 	defer viewer.Wait()
 	<-attached
-	if err := hub.Start(pipeStreams(ours, nil, l)); err != nil {
+	if err := hub.Start(pipeStreams(ours, nil)); err != nil {
 		closeAll(theirs)
 		return probeFailed, "", err
 	}
 	started, err := m.o.Runtime.Exec(ctx, c.id, spec, theirs)
-	l.end(err)
 	closeAll(theirs)
 	if err != nil {
 		hub.Close()

@@ -170,7 +170,9 @@ func (m *Manager) launchPiped(ctx context.Context, c *Container, r *run, spec *s
 		return err
 	}
 	l := newLaunch()
-	if err := r.hub.Start(pipeStreams(ours, r.log, l)); err != nil {
+	streams := pipeStreams(ours, r.log)
+	streams.Stderr = hushed{ours[2], l}
+	if err := r.hub.Start(streams); err != nil {
 		closeAll(theirs)
 		return err
 	}

@@ -36,8 +36,8 @@ func pipes(input bool) (ours, theirs []*os.File, err error) {
 }
 
 // pipeStreams are our ends of pipes, for a hub that reads them from before the start on.
-func pipeStreams(ours []*os.File, log *stdio.LogWriter, l *launch) stdio.Streams {
-	s := stdio.Streams{Stdout: ours[1], Stderr: hushed{ours[2], l}, Log: log}
+func pipeStreams(ours []*os.File, log *stdio.LogWriter) stdio.Streams {
+	s := stdio.Streams{Stdout: ours[1], Stderr: ours[2], Log: log}
 	if ours[0] != nil { // not a nil *os.File in an interface
 		s.Stdin = ours[0]
 	}
