@@ -18,13 +18,13 @@ run: build images ## build all, prepare the environments, serve on http://127.0.
 	exec $(BIN)/berth serve $(ARGS)
 
 .PHONY: build
-build: deps $(BIN)/berth $(BIN)/runc $(BIN)/docker-init $(BIN)/docker-exec docker ## bin/berth, bin/runc, bin/docker and what belongs to them
+build: deps $(BIN)/berth $(BIN)/runc $(BIN)/docker-init $(BIN)/docker-exec $(BIN)/dockerd docker ## bin/berth, bin/runc, bin/docker and what belongs to them
 
-.PHONY: $(BIN)/berth $(BIN)/docker-init $(BIN)/docker-exec
+.PHONY: $(BIN)/berth $(BIN)/docker-init $(BIN)/docker-exec $(BIN)/dockerd
 $(BIN)/berth:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $@ ./cmd/berth
 
-$(BIN)/docker-init $(BIN)/docker-exec:
+$(BIN)/docker-init $(BIN)/docker-exec $(BIN)/dockerd:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $@ ./cmd/$(@F)
 
 # runc is a Go tool of its own module, so that its requirements stay out of ours. Static: it runs inside the sandbox,

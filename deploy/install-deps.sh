@@ -26,6 +26,7 @@ for what in "$@"; do
     test)
       want chromium chromium                              # the browser tests
       want nsenter util-linux
+      want strace strace                                  # debugs a program in a container
       want docker-registry docker-registry                # images are pushed to it and pulled from it, in a session
       ;;
     vm)

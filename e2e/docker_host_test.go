@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -76,4 +77,28 @@ func readAll(t *testing.T, paths []string) []string {
 		all[i] = string(b)
 	}
 	return all
+}
+
+// TestStraceInAContainer: a tutorial's `docker run --cap-add SYS_PTRACE` has a debugger work, on another container's process too.
+func TestStraceInAContainer(t *testing.T) {
+	s := newServer(t, dockerEnvironments)
+	s.start()
+	archive := archived(t, programRoot(t, "strace"))
+	id := string(s.open("debian").id)
+	docker := func(args ...string) string {
+		got := s.berth(nil, append([]string{"docker", id, "--"}, args...)...)
+		return got.out + got.errs
+	}
+	docker("import", archive, "strace")
+	if out := docker("run", "--rm", "--cap-add", "SYS_PTRACE", "strace", "/usr/bin/strace", "-f", "-e", "trace=execve", "/usr/bin/strace", "-V"); !strings.Contains(out, `execve("/usr/bin/strace"`) || !strings.Contains(out, "+++ exited with 0 +++") {
+		t.Errorf("strace of a program: %s", out)
+	}
+	docker("run", "-d", "--name", "traced", "busybox", "sh", "-c", "while :; do sleep 0.2; done")
+	docker("run", "-d", "--name", "tracer", "--cap-add", "SYS_PTRACE", "--pid", "container:traced", "strace", "/usr/bin/strace", "-f", "-p", "1")
+	eventually(t, patience, func() error {
+		if log := docker("logs", "tracer"); !strings.Contains(log, "exited with 0") {
+			return fmt.Errorf("strace does not see another container's process: %s", log)
+		}
+		return nil
+	})
 }

@@ -1,13 +1,21 @@
 package e2e_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
+	"math/big"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/bcrypt"
 )
@@ -23,9 +31,24 @@ log: {level: error}
 // registryImage is the root file system of a registry: the program that this machine has, and the libraries that it needs.
 func registryImage(t *testing.T) string {
 	t.Helper()
-	program, err := exec.LookPath("docker-registry")
+	root := programRoot(t, "docker-registry")
+	hash, err := bcrypt.GenerateFromPassword([]byte("secret"), bcrypt.MinCost)
+	must(t, err)
+	must(t, os.MkdirAll(filepath.Join(root, "etc"), 0o755))
+	must(t, os.WriteFile(filepath.Join(root, "etc/registry.yml"), []byte(registryConfig), 0o644))
+	must(t, os.WriteFile(filepath.Join(root, "etc/htpasswd"), []byte("me:"+string(hash)+"\n"), 0o644))
+	certificate, key := selfSigned(t, net.IPv4(172, 17, 0, 1))
+	must(t, os.WriteFile(filepath.Join(root, "etc/tls.crt"), certificate, 0o644))
+	must(t, os.WriteFile(filepath.Join(root, "etc/tls.key"), key, 0o600))
+	return archived(t, root)
+}
+
+// programRoot is a root file system of one program that this machine has, and of the libraries that it needs.
+func programRoot(t *testing.T, name string) string {
+	t.Helper()
+	program, err := exec.LookPath(name)
 	if err != nil {
-		t.Skip("needs Debian's docker-registry")
+		t.Skipf("needs %s: deploy/install-deps.sh test", name)
 	}
 	root := t.TempDir()
 	libraries, err := exec.CommandContext(t.Context(), "ldd", program).Output() // fails for a static one, which needs none
@@ -38,17 +61,33 @@ func registryImage(t *testing.T) string {
 		must(t, os.MkdirAll(filepath.Join(root, filepath.Dir(path)), 0o755))
 		must(t, os.WriteFile(filepath.Join(root, path), b, 0o755))
 	}
-	hash, err := bcrypt.GenerateFromPassword([]byte("secret"), bcrypt.MinCost)
-	must(t, err)
-	must(t, os.MkdirAll(filepath.Join(root, "etc"), 0o755))
-	must(t, os.WriteFile(filepath.Join(root, "etc/registry.yml"), []byte(registryConfig), 0o644))
-	must(t, os.WriteFile(filepath.Join(root, "etc/htpasswd"), []byte("me:"+string(hash)+"\n"), 0o644))
-	archive := filepath.Join(t.TempDir(), "registry.tar")
+	return root
+}
+
+// archived is a tar of a directory.
+func archived(t *testing.T, root string) string {
+	t.Helper()
+	archive := filepath.Join(t.TempDir(), "root.tar")
 	out, err := exec.CommandContext(t.Context(), "tar", "-C", root, "-cf", archive, ".").CombinedOutput()
 	if err != nil {
 		t.Fatal(err, string(out))
 	}
 	return archive
+}
+
+// selfSigned is a certificate of an address and its key, as PEM.
+func selfSigned(t *testing.T, ip net.IP) (certificate, key []byte) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(t, err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{ip},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
+	must(t, err)
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
+	must(t, err)
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})
 }
 
 // registryCases are typed in one session in which a registry runs at localhost:5000, one after the other.
@@ -82,6 +121,18 @@ var registryCases = []dockerCase{
 		"Error response from daemon: manifest for localhost:5000/team/app:none not found: manifest unknown: manifest unknown\n" +
 			"Error response from daemon: manifest for localhost:5000/nothing:latest not found: manifest unknown: manifest unknown\n" +
 			"An image does not exist locally with the tag: localhost:5000/nothing",
+	},
+	{
+		"a registry that nobody vouches for", `docker run -d --name tls -p 5443:5443 -e REGISTRY_HTTP_ADDR=:5443 -e REGISTRY_HTTP_TLS_CERTIFICATE=/etc/tls.crt -e REGISTRY_HTTP_TLS_KEY=/etc/tls.key registry:2 >/dev/null
+for i in $(seq 50); do (echo >/dev/tcp/127.0.0.1/5443) 2>/dev/null && break; sleep 0.1; done; docker pull -q 172.17.0.1:5443/x 2>&1 | grep -o 'certificate signed by unknown authority'`,
+		"certificate signed by unknown authority",
+	},
+	{
+		"its own authority", `mkdir -p /etc/docker/certs.d/172.17.0.1:5443; docker cp -q tls:/etc/tls.crt /etc/docker/certs.d/172.17.0.1:5443/ca.crt
+echo secret | docker login -u me --password-stdin 172.17.0.1:5443 2>/dev/null | tail -1; docker tag busybox 172.17.0.1:5443/x; docker push -q 172.17.0.1:5443/x
+docker rmi 172.17.0.1:5443/x >/dev/null; docker run --rm -q 172.17.0.1:5443/x echo pulled; docker rmi 172.17.0.1:5443/x >/dev/null
+echo nonsense >/etc/docker/certs.d/172.17.0.1:5443/ca.crt; docker pull -q 172.17.0.1:5443/x; docker rm -f tls`,
+		"Login Succeeded\n172.17.0.1:5443/x\npulled\nError response from daemon: there is no certificate in the .crt files of /etc/docker/certs.d/172.17.0.1:5443\ntls",
 	},
 	{
 		"logout", `docker logout localhost:5000; docker pull -q localhost:5000/team/app:2 2>&1 | grep -o 'pull access denied for localhost:5000/team/app'`,

@@ -15,7 +15,7 @@ suite=${BERTH_VM_SUITE:-bookworm}
 cache=${BERTH_VM_CACHE:-.cache/vm}/$suite
 limit=${BERTH_VM_TIME:-30m}
 # What differs most between machines.
-packages=${BERTH_VM_TESTS-quotas/cgroup quotas/disk quotas/network doctor runtime/imagecache/unpack runtime/sandbox}
+packages=${BERTH_VM_TESTS-quotas/cgroup quotas/disk quotas/network doctor runtime/imagecache/unpack runtime/sandbox runtime/engine/container}
 
 [[ $EUID == 0 ]] || { echo "vm: needs root to make the machine's image" >&2; exit 1; }
 deploy/vm/image.sh "$cache"
@@ -23,7 +23,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 mkdir -p "$work/payload"/{bin,tests,deploy}
-cp bin/berth bin/runc bin/docker-init bin/docker-exec "$work/payload/bin"
+cp bin/berth bin/runc bin/docker-init bin/docker-exec bin/docker "$work/payload/bin"
 cp -r deploy/systemd deploy/images.sh "$work/payload/deploy"
 cp deploy/vm/guest/* "$work/payload"
 for p in $packages; do

@@ -103,7 +103,7 @@ func (h *host) open() (*rooms, error) {
 func (h *host) openImages(r *rooms) (err error) {
 	r.images, err = image.Open(h.ctx, image.Options{
 		Dir: hostDir, SharedLayers: boot.Layers, Catalogue: boot.Catalogue, Mirrors: h.config.Mirrors, Events: &h.events,
-		Log: h.log, InUse: r.imageUsers,
+		Log: h.log, InUse: r.imageUsers, Authorities: h.workspace.authorities,
 	})
 	return err
 }

@@ -3,7 +3,7 @@
 checks=(
   controllers_are_version_2 install_as_an_operator make_image doctor_has_all_it_needs service_becomes_ready
   command_runs_and_its_status_comes_back groups_are_where_they_belong limits_are_set memory_bomb_is_killed
-  fork_bomb_is_refused session_cannot_escape_the_oom_killer network_reaches_out_and_nothing_private
+  fork_bomb_is_refused docker_and_its_limits session_cannot_escape_the_oom_killer network_reaches_out_and_nothing_private
   restart_keeps_sessions kill_keeps_sessions stop_keeps_sessions lost_run_directory_is_swept
   end_of_all_leaves_nothing apparmor unit_tests leave_sessions_for_the_next_boot
 )
@@ -113,6 +113,31 @@ fork_bomb_is_refused() {
   refused=$(find "$(group_of "$id")" -name pids.events -exec sed -n 's/^max //p' {} + | sort -n | tail -n 1)
   ((refused > 0)) || die "the kernel has refused none"
   [[ $(berth exec "$id" -- echo alive) == alive ]] || until_true 60 berth exec "$id" -- echo alive
+  berth rm "$id"
+}
+
+# Containers in a session stand below its payload, with limits of their own.
+docker_and_its_limits() {
+  id=$(session)
+  local out
+  [[ $(berth exec "$id" -- docker run --rm busybox echo hi) == hi ]]
+  berth exec "$id" -- docker run -d --name box --memory 32m --pids-limit 20 --cpus 0.5 --cpu-shares 512 busybox sleep 999
+  out=$(berth exec "$id" -- docker exec box sh -c 'cd /sys/fs/cgroup; cat memory.max memory.swap.max pids.max cpu.max cpu.weight cgroup.procs | paste -sd" "')
+  note "in the container: $out"
+  [[ $out == "33554432 0 20 50000 100000 20 1 "* || $out == "33554432 33554432 20 50000 100000 20 1 "* ]] || die "limits: $out"
+  find "$(group_of "$id")/payload" -name memory.max -exec grep -l 33554432 {} + || die "no group of the session has the container's limit"
+  berth exec "$id" -- docker pause box
+  [[ $(berth exec "$id" -- docker inspect -f '{{.State.Status}}' box) == paused ]]
+  berth exec "$id" -- docker unpause box
+  berth exec "$id" -- docker update --memory 48m --memory-swap 48m --pids-limit 30 box
+  [[ $(berth exec "$id" -- docker exec box cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/pids.max | paste -sd' ') == "50331648 30" ]]
+  berth exec "$id" -- docker stats --no-stream --format '{{.Name}} {{.MemUsage}} {{.PIDs}}' | tee -a "$NOTE" | grep -q '^box .*/ 48MiB 1$'
+  local status=0
+  berth exec "$id" -- docker run --name bomb --memory 24m busybox tail /dev/zero || status=$?
+  [[ $status == 137 ]] || die "the memory bomb's status is $status"
+  [[ $(berth exec "$id" -- docker inspect -f '{{.State.OOMKilled}}' bomb) == true ]]
+  berth exec "$id" -- docker rm -f box bomb
+  [[ $(find "$(group_of "$id")/payload" -mindepth 1 -type d | wc -l) == 1 ]] || die "groups are left: $(find "$(group_of "$id")/payload" -type d)"
   berth rm "$id"
 }
 

@@ -13,6 +13,7 @@ func DockerPrograms() []Program {
 	const plugins = "/usr/local/libexec/docker/cli-plugins/"
 	return []Program{
 		{"docker", "/usr/local/bin/docker"},
+		{"dockerd", "/usr/local/bin/dockerd"}, // serves the session's engine at one more address
 		{"docker-buildx", plugins + "docker-buildx"},
 		{"docker-compose", plugins + "docker-compose"},
 		{"docker-compose", "/usr/local/bin/docker-compose"}, // as older instructions write it

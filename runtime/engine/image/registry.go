@@ -2,6 +2,8 @@ package image
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -40,7 +42,11 @@ func (s *Store) connectTo(ctx context.Context, r name.Repository, auth authn.Aut
 	if auth == nil {
 		auth = authn.Anonymous
 	}
-	t, err := transport.NewWithContext(ctx, r.Registry, auth, plainGuard{s.transport(), plain}, []string{r.Scope(actions)})
+	base, err := s.transportTo(r.RegistryStr())
+	if err != nil {
+		return nil, err
+	}
+	t, err := transport.NewWithContext(ctx, r.Registry, auth, plainGuard{base, plain}, []string{r.Scope(actions)})
 	if err != nil {
 		return nil, onlyPlain(err)
 	}
@@ -67,6 +73,28 @@ func (s *Store) transport() http.RoundTripper {
 		return s.Transport
 	}
 	return s.http
+}
+
+// transportTo is what requests to a registry are made with: there may be those who vouch for it alone.
+func (s *Store) transportTo(registry string) (http.RoundTripper, error) {
+	if s.Authorities == nil || s.Transport != nil {
+		return s.transport(), nil
+	}
+	pem, err := s.Authorities(registry)
+	if err != nil || len(pem) == 0 {
+		return s.http, err
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		return nil, fmt.Errorf("the host's certificates: %w", err)
+	}
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, invalid("there is no certificate in the .crt files of /etc/docker/certs.d/%s", registry)
+	}
+	t := newTransport()
+	t.DisableKeepAlives = true // nobody would close its idle connections
+	t.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+	return t, nil
 }
 
 // newTransport is a transport of our own: its idle connections end with the store.

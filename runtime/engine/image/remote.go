@@ -37,7 +37,11 @@ func (s *Store) Login(ctx context.Context, server string, auth authn.Authenticat
 	if err != nil {
 		return invalid("invalid registry: %s", err)
 	}
-	t, err := transport.NewWithContext(ctx, reg, auth, plainGuard{s.transport(), insecure(reg.RegistryStr())}, nil)
+	base, err := s.transportTo(reg.RegistryStr())
+	if err != nil {
+		return err
+	}
+	t, err := transport.NewWithContext(ctx, reg, auth, plainGuard{base, insecure(reg.RegistryStr())}, nil)
 	if err == nil {
 		err = greet(ctx, reg, t)
 	}
@@ -215,7 +219,11 @@ func (s *Store) Search(ctx context.Context, term string, limit int, auth authn.A
 			req.SetBasicAuth(c.Username, c.Password)
 		}
 	}
-	resp, err := (&http.Client{Transport: s.transport()}).Do(req)
+	base, err := s.transportTo(host)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := (&http.Client{Transport: base}).Do(req)
 	if err != nil {
 		return nil, &classified{message: err.Error(), class: errdefs.ErrUnavailable, cause: err}
 	}

@@ -41,9 +41,11 @@ type Options struct {
 	Catalogue    string            // directory of package catalogue
 	Mirrors      []string          // registries, HOST[:PORT] or URL, that are asked before Docker Hub
 	Transport    http.RoundTripper // to registries; nil: one of its own
-	Events       *enginevents.Bus  // told of what happens to images
-	Log          *slog.Logger
-	InUse        func(id string) []User // the containers that were made of an image, in any state
+	// Authorities are the certificates (PEM) of those who vouch for one registry, HOST or HOST:PORT, beside whom the host trusts.
+	Authorities func(registry string) ([]byte, error)
+	Events      *enginevents.Bus // told of what happens to images
+	Log         *slog.Logger
+	InUse       func(id string) []User // the containers that were made of an image, in any state
 }
 
 // User is a container that an image is used by.
