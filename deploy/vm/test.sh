@@ -6,14 +6,14 @@
 #
 #   BERTH_VM_SUITE   bookworm (systemd 252) or trixie (257)
 #   BERTH_VM_CACHE   where the machine's image is kept (.cache/vm)
-#   BERTH_VM_TIME    time limit (30m)
+#   BERTH_VM_TIME    time limit (60m)
 #   BERTH_VM_TESTS   packages whose unit tests run inside; they take most of the time
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 suite=${BERTH_VM_SUITE:-bookworm}
 cache=${BERTH_VM_CACHE:-.cache/vm}/$suite
-limit=${BERTH_VM_TIME:-30m}
+limit=${BERTH_VM_TIME:-60m}
 # What differs most between machines.
 packages=${BERTH_VM_TESTS-quotas/cgroup quotas/disk quotas/network doctor runtime/imagecache/unpack runtime/sandbox runtime/engine/container}
 

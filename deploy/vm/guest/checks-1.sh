@@ -272,7 +272,7 @@ unit_tests() {
   cp -r $data/images /opt/berth/tests/
   for t in tests/*; do
     [[ -f $t ]] || continue
-    if (cd /var/tmp && TMPDIR=/var/tmp BERTH_TEST_BIN=/usr/local/bin BERTH_TEST_IMAGES=/opt/berth/tests "/opt/berth/$t" -test.timeout 10m -test.v >/tmp/unit.log 2>&1); then
+    if (cd /var/tmp && TMPDIR=/var/tmp BERTH_TEST_BIN=/usr/local/bin BERTH_TEST_IMAGES=/opt/berth/tests "/opt/berth/$t" -test.timeout 25m -test.v >/tmp/unit.log 2>&1); then
       note "${t#tests/}: $(grep -c '^ *--- PASS' /tmp/unit.log) passed, $(grep -c '^ *--- SKIP' /tmp/unit.log) skipped"
     else
       failed+=" $t"
