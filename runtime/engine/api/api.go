@@ -45,6 +45,7 @@ type Server struct {
 	Docker    http.Handler // the Docker API; nil: there is none
 	Ports     Listeners    // nil: only what answers on 127.0.0.1 is found
 	Registry  Registry     // nil: registries are not asked
+	Browser   Browser      // nil: there are no volumes
 	Version   string
 	Log       *slog.Logger
 
@@ -68,6 +69,9 @@ func (s *Server) Handler() http.Handler {
 	if s.Registry != nil {
 		mux.HandleFunc("GET /v1/registry/tags", s.remoteTags)
 		mux.HandleFunc("GET /v1/registry/image", s.remoteImage)
+	}
+	if s.Browser != nil {
+		s.browseRoutes(mux)
 	}
 	if s.Docker != nil {
 		mux.Handle("/v1/docker/", http.StripPrefix("/v1/docker", s.Docker))

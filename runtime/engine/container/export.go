@@ -32,13 +32,18 @@ func (m *Manager) Export(ctx context.Context, ref string, begin func() io.Writer
 	return nil
 }
 
-// Changes lists what a container has changed of its image's files.
-func (m *Manager) Changes(ctx context.Context, ref string) ([]api.FilesystemChange, error) {
+// ChangedFiles lists what a container has changed of its image's files, by path.
+func (m *Manager) ChangedFiles(ctx context.Context, ref string) ([]image.Change, error) {
 	c, err := m.Get(ref)
 	if err != nil {
 		return nil, err
 	}
-	list, err := m.o.Images.Changes(ctx, c.id)
+	return m.o.Images.Changes(ctx, c.id)
+}
+
+// Changes is ChangedFiles as Docker's API tells it.
+func (m *Manager) Changes(ctx context.Context, ref string) ([]api.FilesystemChange, error) {
+	list, err := m.ChangedFiles(ctx, ref)
 	if err != nil {
 		return nil, err
 	}

@@ -32,3 +32,6 @@ func typeOf(m fs.FileMode) string {
 		return "device"
 	}
 }
+
+// Describe is what List would say of a file.
+func Describe(info fs.FileInfo) Entry { return entryOf(info) }

@@ -33,6 +33,9 @@ func Of(pid int) *Tree { return &Tree{fmt.Sprintf("/proc/%d/root", pid)} }
 // At returns the tree of a container that does not run, whose root is mounted at dir.
 func At(dir string) *Tree { return &Tree{dir} }
 
+// In returns the tree below an open directory, which is not to be closed while the tree is used.
+func In(dir *os.File) *Tree { return &Tree{fmt.Sprintf("/proc/self/fd/%d", dir.Fd())} }
+
 // Entry describes a file.
 type Entry struct {
 	Name    string    `json:"name"`

@@ -27,6 +27,8 @@ const (
 type Change struct {
 	Path string
 	Kind Kind
+	Mode fs.FileMode // of what is there now
+	Size int64       // bytes of a regular file as it is now
 }
 
 // Changes lists what a container has changed in its root file system, sorted by path.
@@ -36,7 +38,13 @@ func (s *Store) Changes(ctx context.Context, key string) ([]Change, error) {
 		return nil, err
 	}
 	list := []Change{}
-	err = walkUpper(ctx, upper, lowers, func(c Change, _ fs.FileInfo) error {
+	err = walkUpper(ctx, upper, lowers, func(c Change, info fs.FileInfo) error {
+		if info != nil {
+			c.Mode = info.Mode()
+			if c.Mode.IsRegular() {
+				c.Size = info.Size()
+			}
+		}
 		list = append(list, c)
 		return nil
 	})
@@ -89,7 +97,7 @@ func (w *upperWalk) dir(rel string, lowers []string, changed func() error) error
 			if err := changed(); err != nil {
 				return err
 			}
-			if err := w.emit(Change{slashed(filepath.Join(rel, name)), Deleted}, nil); err != nil {
+			if err := w.emit(Change{Path: slashed(filepath.Join(rel, name)), Kind: Deleted}, nil); err != nil {
 				return err
 			}
 		}
@@ -100,7 +108,7 @@ func (w *upperWalk) dir(rel string, lowers []string, changed func() error) error
 func (w *upperWalk) entry(rel string, info fs.FileInfo, lowers []string, changed func() error) error {
 	name := filepath.Base(rel)
 	below := lookupLower(lowers, name)
-	change := Change{slashed(rel), Modified}
+	change := Change{Path: slashed(rel), Kind: Modified}
 	switch {
 	case isWhiteout(info) && below == nil:
 		return nil
