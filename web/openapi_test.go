@@ -49,9 +49,10 @@ func TestOpenAPINamesEveryRoute(t *testing.T) {
 		path := name.ReplaceAllString(r.Path, "{$1}")
 		path = strings.Replace(strings.Replace(path, "terminals/*", "terminals/{name}", 1), "files/*", "files/{path}", 1)
 		path = strings.Replace(strings.Replace(path, "docker/*", "docker/{path}", 1), "ports/*", "ports/{port}", 1)
+		path = strings.Replace(path, "volumes/*", "volumes/{name}/files/{path}", 1)
 		routes[r.Method+" "+path] = true
 		proxied := strings.Contains(path, "/terminals") || strings.Contains(path, "/exec") || strings.Contains(path, "/processes") || strings.Contains(path, "/files") ||
-			strings.Contains(path, "/docker") || strings.Contains(path, "/ports") || strings.Contains(path, "/registry")
+			strings.Contains(path, "/docker") || strings.Contains(path, "/ports") || strings.Contains(path, "/registry") || strings.Contains(path, "/volumes") || strings.Contains(path, "/changes")
 		if !strings.HasPrefix(path, "/api/") || r.Method == http.MethodHead {
 			continue
 		}

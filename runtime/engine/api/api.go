@@ -49,7 +49,8 @@ type Server struct {
 	Version   string
 	Log       *slog.Logger
 
-	tunnels atomic.Int32
+	tunnels       atomic.Int32
+	volumeWatches atomic.Int32
 }
 
 // Handler returns the routes.

@@ -34,6 +34,9 @@ const (
 	usualChanges = 2000
 )
 
+// maxVolumeWatches bounds the watches of volumes' files; those of the workspace's are counted apart.
+const maxVolumeWatches = 8
+
 func (s *Server) browseRoutes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /v1/volumes", s.listVolumes)
 	mux.HandleFunc("/v1/volumes/{name}/files", s.volumeFiles)
@@ -58,34 +61,34 @@ type inVolume struct {
 
 func (v inVolume) Files() *files.Tree { return v.tree }
 
-// volumeFiles serves a volume's files by the handlers of the workspace's; only its lists say more.
+// volumeFiles serves a volume's files by the routes of the workspace's; only its lists say more.
 func (s *Server) volumeFiles(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Query().Has("watch") {
+		if s.volumeWatches.Add(1) > maxVolumeWatches {
+			s.volumeWatches.Add(-1)
+			problem(w, http.StatusTooManyRequests, "Too many watches of volumes are open already: close one.")
+			return
+		}
+		defer s.volumeWatches.Add(-1)
+	}
 	dir, err := s.Browser.Open(r.PathValue("name"))
 	if err != nil {
 		s.failBrowse(w, r, err)
 		return
 	}
 	defer dir.Close()
-	in := &Server{Workspace: inVolume{s.Workspace, files.In(dir)}, Log: s.Log}
-	switch r.Method {
-	case http.MethodGet, http.MethodHead:
-		if !s.listVolume(w, r, in) {
-			in.readFile(w, r)
-		}
-	case http.MethodPut:
-		in.writeFile(w, r)
-	case http.MethodPost:
-		in.mkdir(w, r)
-	case http.MethodDelete:
-		in.removeFile(w, r)
-	default:
-		problem(w, http.StatusMethodNotAllowed, "Files are read, written, made, renamed and deleted: GET, PUT, POST, DELETE.")
+	tree := files.In(dir)
+	if (r.Method == http.MethodGet || r.Method == http.MethodHead) && s.listVolume(w, r, tree) {
+		return
 	}
+	in := r.Clone(r.Context())
+	in.URL.Path, in.URL.RawPath = "/v1/files"+filePath(r), ""
+	(&Server{Workspace: inVolume{s.Workspace, tree}, Log: s.Log}).Handler().ServeHTTP(w, in)
 }
 
 // listVolume answers for a directory, and reports whether it has.
-func (s *Server) listVolume(w http.ResponseWriter, r *http.Request, in *Server) bool {
-	q, name, tree := r.URL.Query(), filePath(r), in.Workspace.Files()
+func (s *Server) listVolume(w http.ResponseWriter, r *http.Request, tree *files.Tree) bool {
+	q, name := r.URL.Query(), filePath(r)
 	if q.Has("archive") || q.Has("watch") {
 		return false
 	}
@@ -171,4 +174,3 @@ func (s *Server) failBrowse(w http.ResponseWriter, r *http.Request, err error) {
 		s.fail(w, r, err)
 	}
 }
-

@@ -119,7 +119,6 @@ func TestVolumeFiles(t *testing.T) {
 	s.want(t, "GET", at+"/sub/a.txt/x", "", http.StatusConflict)
 	s.want(t, "GET", "/v1/volumes/none/files/", "", http.StatusNotFound)
 	s.want(t, "GET", "/v1/volumes/memory/files/", "", http.StatusConflict)
-	s.want(t, "PATCH", at+"/sub", "", http.StatusMethodNotAllowed)
 	s.want(t, "GET", at+"/?container=other", "", http.StatusNotFound)
 }
 

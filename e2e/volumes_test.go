@@ -1,0 +1,232 @@
+package e2e_test
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+)
+
+// rest asks the API as the session's owner, and returns the status and the body.
+func (s *session) rest(server *server, method, path, body string) (int, string) {
+	s.t.Helper()
+	req, err := http.NewRequestWithContext(s.t.Context(), method, server.url+"/api/v1/sessions/"+string(s.id)+path, strings.NewReader(body))
+	must(s.t, err)
+	req.Header.Set("Authorization", "Bearer "+s.token)
+	res, err := http.DefaultClient.Do(req)
+	must(s.t, err)
+	b, err := io.ReadAll(res.Body)
+	_ = res.Body.Close()
+	must(s.t, err)
+	return res.StatusCode, string(b)
+}
+
+func (s *session) want(server *server, method, path, body string, status int) string {
+	s.t.Helper()
+	got, answer := s.rest(server, method, path, body)
+	if got != status {
+		s.t.Fatalf("%s %s: %d %s, want %d", method, path, got, answer, status)
+	}
+	return answer
+}
+
+func (s *session) script(t *testing.T, script string) string {
+	t.Helper()
+	out := s.sh("exec 2>&1; " + script)
+	if out.ExitCode != 0 {
+		t.Fatalf("%s: %d %s", script, out.ExitCode, out.Stdout)
+	}
+	return string(out.Stdout)
+}
+
+// volumeView is GET /volumes/NAME/files/PATH?about.
+type volumeView struct {
+	Container *struct {
+		Name, User string
+		UID        int
+		RW         bool
+		Running    bool
+	}
+	Directory volumeEntry
+	Entries   []volumeEntry
+	Total     int
+}
+
+type volumeEntry struct {
+	Name, Type, Mode, Owner, Group, Why, Fix string
+	UID, GID                                 int
+	Size                                     int64
+}
+
+func (v volumeView) entry(t *testing.T, name string) volumeEntry {
+	t.Helper()
+	for _, e := range v.Entries {
+		if e.Name == name {
+			return e
+		}
+	}
+	t.Fatalf("no %s in %+v", name, v)
+	return volumeEntry{}
+}
+
+func (s *session) view(server *server, volume, path, query string) (v volumeView) {
+	s.t.Helper()
+	must(s.t, json.Unmarshal([]byte(s.want(server, "GET", "/volumes/"+volume+"/files"+path+"?about&"+query, "", 200)), &v))
+	return v
+}
+
+// A volume of a real session: what is in it, whose it is, why the container's user cannot write, and that the command that is
+// told mends it.
+func TestVolumes(t *testing.T) {
+	s := newServer(t, dockerEnvironments)
+	s.start()
+	v := s.open("debian")
+	v.t = t
+	v.script(t, `docker volume create data >/dev/null && docker run --rm -v data:/data busybox sh -c "mkdir -p /data/own /data/closed && echo hello >/data/own/a.txt && chown -R 1000:1000 /data/own && chmod 700 /data/closed"
+docker create --name base busybox >/dev/null; printf 'root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000::/:/bin/sh\n' >passwd; printf 'root:x:0:\nstaff:x:1000:\n' >group
+docker cp -q passwd base:/etc/passwd; docker cp -q group base:/etc/group; docker commit base named >/dev/null; docker rm base >/dev/null`)
+
+	view := v.view(s, "data", "/", "")
+	if view.Container != nil || view.Total != 2 || view.entry(t, "own").UID != 1000 || view.entry(t, "own").Owner != "" {
+		t.Errorf("nobody mounts it: %+v", view)
+	}
+	v.script(t, `docker run -d --name web -u app -v data:/data named sleep 999`)
+	view = v.view(s, "data", "/", "")
+	if c := view.Container; c == nil || c.Name != "web" || c.User != "app" || c.UID != 1000 || !c.Running || !c.RW {
+		t.Errorf("mounted: %+v", c)
+	}
+	if e := view.entry(t, "own"); e.Owner != "app" || e.Group != "staff" || e.Why != "" {
+		t.Errorf("its own: %+v", e)
+	}
+	if e := view.entry(t, "closed"); e.Owner != "root" || !strings.Contains(e.Why, `web runs as uid 1000 "app"`) {
+		t.Errorf("root's: %+v", e)
+	}
+	if out := v.sh("docker exec web touch /data/new"); out.ExitCode == 0 || view.Directory.Why == "" {
+		t.Errorf("the kernel says %d, we say %q", out.ExitCode, view.Directory.Why)
+	}
+	if view.Directory.Fix != "docker exec -u 0 web chown -R 1000:1000 /data" {
+		t.Errorf("the command is %q", view.Directory.Fix)
+	}
+	v.script(t, view.Directory.Fix+" && docker exec web touch /data/new")
+	if view = v.view(s, "data", "/", ""); view.Directory.Why != "" || view.entry(t, "closed").Why != "" {
+		t.Errorf("mended: %+v", view)
+	}
+
+	v.want(s, "POST", "/volumes/data/files/up?mkdir", "", 201)
+	v.want(s, "PUT", "/volumes/data/files/up/b.txt", "from outside", 204)
+	if got := v.script(t, "docker exec web cat /data/up/b.txt"); got != "from outside" {
+		t.Errorf("the container reads %q", got)
+	}
+	if e := v.view(s, "data", "/up", "").entry(t, "b.txt"); !strings.Contains(e.Why, "owned by 0:0 (root) with mode 644") {
+		t.Errorf("uploaded: %+v", e)
+	}
+	if got := v.want(s, "GET", "/volumes/data/files/own/a.txt", "", 200); got != "hello\n" {
+		t.Errorf("read %q", got)
+	}
+	if got := v.want(s, "GET", "/volumes/data/files/own?archive=tar", "", 200); !strings.Contains(got, "a.txt") || len(got)%512 != 0 {
+		t.Errorf("a tar of %d bytes", len(got))
+	}
+	v.want(s, "DELETE", "/volumes/data/files/up", "", 204)
+
+	v.script(t, `docker rm -f web >/dev/null; docker run -d --name ro -v data:/data:ro busybox sleep 999; docker create --name late -u 5 -v data:/srv/data busybox`)
+	if view = v.view(s, "data", "/", ""); !strings.Contains(view.Directory.Why, "ro mounts this volume read-only at /data") {
+		t.Errorf("read-only: %+v", view.Directory)
+	}
+	if view = v.view(s, "data", "/", "container=late"); view.Container.Running || view.Container.UID != 5 || !strings.Contains(view.Directory.Fix, "--volumes-from late") {
+		t.Errorf("one that does not run: %+v", view)
+	}
+	v.script(t, view.Directory.Fix)
+	if view = v.view(s, "data", "/", "container=late"); view.Directory.Why != "" {
+		t.Errorf("mended: %+v", view.Directory)
+	}
+}
+
+// The list, and volumes that are no directories of their own.
+func TestVolumesList(t *testing.T) {
+	s := newServer(t, dockerEnvironments)
+	s.start()
+	v := s.open("debian")
+	v.t = t
+	v.script(t, `docker volume create data; docker volume create -o type=tmpfs -o device=tmpfs memory
+mkdir -p /srv/site; echo hi >/srv/site/index.html; docker volume create -o type=none -o o=bind -o device=/srv/site bound
+docker run --rm -v data:/d busybox sh -c 'echo 12345 >/d/a; ln /d/a /d/b; dd if=/dev/zero of=/d/c bs=1k count=4 2>/dev/null'
+docker run -d --name user -v data:/d:ro busybox sleep 999`)
+	var all []struct {
+		Name   string
+		Size   *int64
+		Hidden string
+		UsedBy []struct {
+			Name, Destination string
+			RW, Running       bool
+		} `json:"used_by"`
+	}
+	must(t, json.Unmarshal([]byte(v.want(s, "GET", "/volumes", "", 200)), &all))
+	if len(all) != 3 || all[0].Name != "bound" || all[1].Name != "data" || all[2].Name != "memory" {
+		t.Fatalf("%+v", all)
+	}
+	if d := all[1]; d.Size == nil || *d.Size != 4102 || len(d.UsedBy) != 1 || d.UsedBy[0].Name != "user" || d.UsedBy[0].RW || !d.UsedBy[0].Running {
+		t.Errorf("%+v", d)
+	}
+	if df := v.script(t, `docker system df -v --format '{{range .Volumes}}{{.Name}} {{.Size}}{{println}}{{end}}'`); !strings.Contains(df, "data 4.102kB") {
+		t.Errorf("docker counts %s", df)
+	}
+	if !strings.Contains(all[0].Hidden, "/srv/site") || !strings.Contains(all[2].Hidden, "in memory") {
+		t.Errorf("%+v", all)
+	}
+	for _, name := range []string{"memory", "bound"} {
+		if got := v.want(s, "GET", "/volumes/"+name+"/files/", "", 409); !strings.Contains(got, "container") {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+	v.want(s, "PUT", "/volumes/memory/files/lost", "x", 409)
+	v.script(t, `docker run -d --name special -v memory:/m -v bound:/b busybox sh -c 'echo in memory >/m/x; sleep 999'`)
+	eventually(t, patience, func() error {
+		if code, body := v.rest(s, "GET", "/volumes/memory/files/x", ""); code != 200 || body != "in memory\n" {
+			return &url.Error{Op: "read", URL: body, Err: io.ErrUnexpectedEOF}
+		}
+		return nil
+	})
+	v.want(s, "PUT", "/volumes/bound/files/new.html", "x", 204)
+	if got := v.script(t, "cat /srv/site/new.html"); got != "x" {
+		t.Errorf("the machine has %q", got)
+	}
+	v.want(s, "GET", "/volumes/none/files/", "", 404)
+	v.want(s, "GET", "/volumes/..%2f..%2f/files/", "", 400)
+}
+
+// What a container changed, against the docker command's word.
+func TestChanges(t *testing.T) {
+	s := newServer(t, dockerEnvironments)
+	s.start()
+	v := s.open("debian")
+	v.t = t
+	v.script(t, `docker run --name done busybox sh -c 'echo hello >/etc/motd; echo more >>/etc/passwd; rm /etc/group; mkdir -p /srv/a; ln -s /etc /srv/a/link'`)
+	var c struct {
+		Total, Added, Changed, Removed int
+		Bytes                          int64
+		More                           bool
+		Changes                        []struct {
+			Path, Kind, Type string
+			Size             int64
+		}
+	}
+	must(t, json.Unmarshal([]byte(v.want(s, "GET", "/changes?container=done", "", 200)), &c))
+	var lines []string
+	for _, change := range c.Changes {
+		lines = append(lines, map[string]string{"added": "A", "changed": "C", "removed": "D"}[change.Kind]+" "+change.Path)
+		if change.Path == "/etc/motd" && (change.Size != 6 || change.Type != "file") || change.Path == "/srv/a/link" && change.Type != "symlink" {
+			t.Errorf("%+v", change)
+		}
+	}
+	if diff := strings.TrimSpace(v.script(t, "docker diff done")); strings.Join(lines, "\n") != diff || c.Total != len(lines) || c.More {
+		t.Errorf("%+v\ndocker diff says\n%s", c, diff)
+	}
+	must(t, json.Unmarshal([]byte(v.want(s, "GET", "/changes?container=done&filter=MOTD", "", 200)), &c))
+	if c.Total != 1 || c.Changes[0].Path != "/etc/motd" {
+		t.Errorf("%+v", c)
+	}
+	v.want(s, "GET", "/changes?container=nobody", "", 404)
+	v.want(s, "GET", "/changes", "", 400)
+}
