@@ -1,7 +1,7 @@
 import { byId } from "./dom.js";
 import { pref, setPref, stash, take } from "./prefs.js";
 
-const NAMES = { containers: "Show the containers", images: "Show the images", networks: "Show the networks", volumes: "Show the volumes" };
+const NAMES = { containers: "Show the containers", images: "Show the images", networks: "Show the networks", volumes: "Show the volumes", changes: "Show what changed" };
 const LEAST = 128,
   SHELL_LEAST = 160,
   STEP = 24; // px
@@ -28,6 +28,7 @@ export class Dock {
     this.fold.addEventListener("click", () => (this.current ? this.close(true) : this.open(this.last ?? "containers")));
     this.resizable();
     PHONE.addEventListener("change", () => this.paint());
+    document.addEventListener("berth:browse-volume", (e) => this.browse(String(e.detail?.name ?? "")));
     this.paint();
   }
 
@@ -62,6 +63,12 @@ export class Dock {
     this.paint();
     const docker = await this.load();
     if (this.current === name) docker?.show(name);
+  }
+
+  // browse looks into a volume.
+  async browse(name) {
+    await this.open("volumes");
+    if (name) this.docker?.browse(name);
   }
 
   close(toFold = false) {

@@ -1,10 +1,12 @@
 import { byId, el } from "./dom.js";
+import { Changes } from "./docker/changes.js";
 import { Containers, emptyText } from "./docker/containers.js";
 import { Engine } from "./docker/engine.js";
 import { Images } from "./docker/images.js";
-import { Networks, Volumes } from "./docker/lists.js";
+import { Networks } from "./docker/lists.js";
 import { Live } from "./docker/live.js";
 import { News } from "./docker/news.js";
+import { Volumes } from "./docker/volumes.js";
 import { line } from "./docker/words.js";
 
 // Which lists a panel shows.
@@ -12,12 +14,14 @@ const NEEDS = {
   containers: ["containers"],
   images: ["images", "containers", "usage"],
   networks: ["networks", "containers"],
-  volumes: ["volumes", "containers"],
+  volumes: ["volumes", "containers", "sizes"],
+  changes: ["containers"],
 };
 const EMPTY = {
   images: "No images yet. Pull one above, or build one in the shell.",
   networks: "No networks yet. Make one in the shell: docker network create app",
-  volumes: "No volumes yet. Make one in the shell: docker volume create data",
+  volumes: "No volumes yet. Make one above, or in the shell: docker run -v data:/data …",
+  changes: "No containers yet. What one changes of its image's files is shown here.",
 };
 
 // Docker fills the panels. It is loaded when the first of them is opened, and asks the engine nothing while none is.
@@ -34,6 +38,7 @@ export class Docker {
       state: (state, err) => this.state(state, err),
       happened: (e) => {
         this.views.containers.happened(e);
+        this.views.changes.happened(e);
         this.news.happened(e);
       },
     });
@@ -46,6 +51,7 @@ export class Docker {
       images: new Images(this.frame("images")),
       networks: new Networks(this.frame("networks")),
       volumes: new Volumes(this.frame("volumes")),
+      changes: new Changes(this.frame("changes")),
     };
   }
 
@@ -62,6 +68,9 @@ export class Docker {
       type: this.type,
       news: (words) => this.news.say(words),
       pulling: (n) => this.pulling(n),
+      toContainer: (id) => this.dock.open("containers").then(() => this.views.containers.reveal(id)),
+      whatChanged: (id) => this.dock.open("changes").then(() => this.views.changes.open(id)),
+      inspectImage: (image) => document.dispatchEvent(new CustomEvent("berth:inspect-image", { detail: { image } })),
     };
   }
 
@@ -75,7 +84,7 @@ export class Docker {
   show(name) {
     this.shown = name;
     this.live.want(name ? NEEDS[name] : []);
-    this.views.containers.setVisible(name === "containers");
+    for (const v of ["containers", "volumes", "changes"]) this.views[v].setVisible(v === name);
     if (name) this.paint(name);
   }
 
@@ -88,7 +97,7 @@ export class Docker {
   }
 
   paint(name) {
-    const have = this.live.lists[name];
+    const have = this.live.lists[NEEDS[name][0]];
     const wait = byId("dock-" + name).querySelector(".wait");
     if (have) wait.hidden = true;
     if (have) this.views[name].paint();
@@ -96,9 +105,11 @@ export class Docker {
 
   failed(kind, err) {
     if (!(kind in this.views)) return; // what is only an addition is left out
-    const wait = byId("dock-" + kind).querySelector(".wait");
-    wait.hidden = false;
-    wait.textContent = `Docker does not say: ${line(err.message, 400)}`;
+    for (const name of Object.keys(this.views).filter((n) => NEEDS[n][0] === kind)) {
+      const wait = byId("dock-" + name).querySelector(".wait");
+      wait.hidden = false;
+      wait.textContent = `Docker does not say: ${line(err.message, 400)}`;
+    }
   }
 
   state(state, err) {
@@ -118,12 +129,17 @@ export class Docker {
 
   stop() {
     this.live.stop();
-    this.views.containers.setVisible(false);
+    for (const v of ["containers", "volumes", "changes"]) this.views[v].setVisible(false);
+  }
+
+  // browse opens a volume in its panel.
+  browse(name) {
+    this.views.volumes.browse(name);
   }
 
   actions() {
-    return ["containers", "images", "networks", "volumes"]
-      .flatMap((n) => (this.live.lists[n] ? this.views[n].actions() : []))
+    return Object.keys(NEEDS)
+      .flatMap((n) => (this.live.lists[NEEDS[n][0]] ? this.views[n].actions() : []))
       .map((a) => ({ ...a, run: () => (a.panel ? this.dock.open(a.panel).then(a.run) : a.run()) }));
   }
 }

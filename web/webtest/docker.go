@@ -15,6 +15,9 @@ type Docker struct {
 	images     []*Image
 	networks   []map[string]any
 	volumes    []map[string]any
+	files      map[string]Volume
+	hidden     map[string]string           // why a volume cannot be browsed
+	changes    map[string][]map[string]any // by container
 	listeners  map[chan string]bool
 	pulls      map[string]chan string
 	asked      []string // "METHOD path?query"
@@ -54,7 +57,10 @@ type Image struct {
 }
 
 func newDocker() *Docker {
-	return &Docker{listeners: map[chan string]bool{}, pulls: map[string]chan string{}, refusals: map[string]string{}, changed: make(chan struct{})}
+	return &Docker{
+		listeners: map[chan string]bool{}, pulls: map[string]chan string{}, refusals: map[string]string{}, changed: make(chan struct{}),
+		files: map[string]Volume{}, hidden: map[string]string{}, changes: map[string][]map[string]any{},
+	}
 }
 
 // Put adds containers, or replaces those of the same ID, and tells it with an event of that action ("": none).

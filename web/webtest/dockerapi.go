@@ -18,6 +18,7 @@ func (d *Docker) register(mux *http.ServeMux) {
 		"GET images/json": d.listImages, "GET images/{name...}": d.inspectImage, "DELETE images/{name...}": d.removeImage,
 		"POST images/create": d.create, "GET system/df": d.usage, "GET events": d.events, "GET networks": d.others, "GET volumes": d.others,
 		"DELETE networks/{id}": d.gone, "DELETE volumes/{id}": d.gone,
+		"POST volumes/create": d.createVolume, "POST commit": d.commit,
 	} {
 		method, path, _ := strings.Cut(pattern, " ")
 		mux.HandleFunc(method+" /v1/docker/"+path, func(w http.ResponseWriter, r *http.Request) {

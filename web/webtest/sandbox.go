@@ -39,6 +39,7 @@ func NewSandbox() *Sandbox {
 	mux.HandleFunc("POST /v1/exec", s.exec)
 	mux.HandleFunc("/v1/files/", s.files)
 	s.docker.register(mux)
+	s.docker.registerVolumes(mux)
 	s.portRoutes(mux)
 	s.server = &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { //nolint:gosec // in memory
 		s.mu.Lock()

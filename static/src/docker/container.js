@@ -162,6 +162,10 @@ export class Container {
     const had = this.details.contains(document.activeElement) && document.activeElement.textContent;
     const acts = rest.map((a) => this.do(a, name));
     acts.forEach((b) => (b.disabled = Boolean(this.busy)));
+    const volumes = (item.Mounts ?? []).filter((m) => m.Type === "volume" && typeof m.Name === "string").slice(0, 6);
+    const browse = (name) => document.dispatchEvent(new CustomEvent("berth:browse-volume", { detail: { name } }));
+    acts.unshift(...volumes.map((m) => button(`browse ${line(m.Name, 12)}`, `Browse volume ${line(m.Name, 80)} of ${name}`, () => browse(m.Name))));
+    acts.unshift(button("what changed", `What changed in ${name}`, () => this.view.whatChanged(item.Id)));
     this.inner.replaceChildren(made, el("div", { class: "acts" }, ...acts));
     if (had) (acts.find((b) => b.textContent === had && !b.disabled) ?? this.opener).focus();
   }

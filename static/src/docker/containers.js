@@ -19,6 +19,7 @@ export class Containers {
       shellFirst: ctx.toShell,
       session: ctx.session.id,
       limits: ctx.session.limits,
+      whatChanged: ctx.whatChanged,
     });
     this.node = ctx.node;
     this.seen = new Map(); // inspections
@@ -97,6 +98,16 @@ export class Containers {
     if (!name) return;
     this.shellFirst();
     this.tabs.run(`docker exec -it ${name} sh -c 'command -v bash >/dev/null && exec bash || exec sh'`);
+  }
+
+  // reveal shows one container's details.
+  reveal(id) {
+    if (this.logs.item) this.closeLogs();
+    const row = this.rows.byKey.get(id);
+    if (!row) return;
+    row.toggle(true);
+    row.node.scrollIntoView({ block: "nearest" });
+    row.opener.focus();
   }
 
   openLogs(c) {

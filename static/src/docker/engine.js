@@ -18,19 +18,21 @@ export class DockerError extends Error {
 
 export class Engine {
   constructor(base) {
+    this.session = base;
     this.base = base + "/docker/";
   }
 
+  // url is of a path of Docker's API or, where that begins with a slash, of the session's own.
   url(path, query = {}) {
     const q = new URLSearchParams(Object.entries(query).map(([k, v]) => [k, String(v)])).toString();
-    return this.base + path + (q && "?" + q);
+    return (path.startsWith("/") ? this.session : this.base) + path + (q && "?" + q);
   }
 
   // fetch answers with a response that is fine, or throws a DockerError; AbortError where signal was.
-  async fetch(method, path, query, signal) {
+  async fetch(method, path, query, signal, more = {}) {
     let res;
     try {
-      res = await fetch(this.url(path, query), { method, signal });
+      res = await fetch(this.url(path, query), { method, signal, ...more });
     } catch (err) {
       if (err.name === "AbortError") throw err;
       throw new DockerError("Nobody answered.", 0);
@@ -39,11 +41,12 @@ export class Engine {
     throw new DockerError(await reason(res), res.status);
   }
 
-  // call is for answers that come whole. within: ms.
-  async call(method, path, query, within = PATIENCE) {
+  // call is for answers that come whole. within: ms; body is sent as JSON.
+  async call(method, path, query, within = PATIENCE, body = undefined) {
     const signal = AbortSignal.timeout(within);
+    const more = body && { headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
     try {
-      const res = await this.fetch(method, path, query, signal);
+      const res = await this.fetch(method, path, query, signal, more);
       const text = await res.text();
       return text && /json/.test(res.headers.get("Content-Type") ?? "") ? JSON.parse(text) : null;
     } catch (err) {

@@ -1,9 +1,9 @@
 import { el } from "../dom.js";
 import { part } from "./engine.js";
 import { Doing, Rows, button, cell, table, text } from "./rows.js";
-import { line, shortID, span, time } from "./words.js";
+import { line, shortID } from "./words.js";
 
-// The two short lists: networks and volumes. A row has a name, some words, and "remove".
+// Simple is a short list. A row has a name, some words, and "remove".
 class Simple {
   constructor(ctx, label, kind, names) {
     Object.assign(this, { engine: ctx.engine, live: ctx.live, kind, empty: ctx.empty });
@@ -62,33 +62,6 @@ export class Networks extends Simple {
         sure: "Names of containers in it are no longer found.",
       }))
       .sort((a, b) => Number(a.builtIn) - Number(b.builtIn) || a.words[0].localeCompare(b.words[0]));
-  }
-}
-
-export class Volumes extends Simple {
-  constructor(ctx) {
-    super(ctx, "Volumes", "volumes", ["name", "driver", "created", "used by"]);
-    this.one = "volume";
-  }
-
-  items() {
-    const used = (v) =>
-      (this.live.lists.containers ?? [])
-        .filter((c) => c.Mounts?.some((m) => m.Name === v.Name))
-        .map((c) => line(c.Names?.[0]?.slice(1), 40));
-    return (this.live.lists.volumes?.Volumes ?? [])
-      .map((v) => ({
-        key: String(v.Name),
-        builtIn: false,
-        words: [
-          /^[0-9a-f]{64}$/.test(v.Name) ? shortID(v.Name) : line(v.Name, 80),
-          line(v.Driver, 20),
-          Number.isNaN(time(v.CreatedAt)) ? "" : span(time(v.CreatedAt)) + " ago",
-          used(v).slice(0, 20).join(", "),
-        ],
-        sure: "The files in it are deleted. This cannot be undone.",
-      }))
-      .sort((a, b) => a.words[0].localeCompare(b.words[0]));
   }
 }
 

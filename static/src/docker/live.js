@@ -12,6 +12,7 @@ const LISTS = {
   networks: ["networks", {}],
   volumes: ["volumes", {}],
   usage: ["system/df", { type: "image" }],
+  sizes: ["/volumes", {}],
 };
 
 const OBJECTS = { volumes: 1, usage: 1 }; // the other answers are arrays
@@ -22,7 +23,7 @@ const TOUCHES = {
   image: ["images", "usage"],
   builder: ["images", "usage"],
   network: ["networks", "containers"],
-  volume: ["volumes"],
+  volume: ["volumes", "sizes"],
 };
 const QUIET = /^(exec_|top|attach|detach|resize|export|copy|archive-path|extract-to-dir|push|tag-none)/;
 

@@ -4,7 +4,7 @@ import { el } from "../dom.js";
 
 // Rows keeps the elements of a list as they are while its content changes, so that focus and what is open stay.
 export class Rows {
-  // make(key) → {node, update(item), remove?()}
+  // make(key) → {node, update(item), gone?()}
   constructor(node, make) {
     this.node = node;
     this.make = make;
@@ -33,7 +33,7 @@ export class Rows {
     this.byKey.delete(key);
     const next = row.node.contains(document.activeElement) && (row.node.nextElementSibling ?? row.node.previousElementSibling);
     row.node.remove();
-    row.remove?.();
+    row.gone?.();
     if (next) next.querySelector("button")?.focus();
     else if (next === null) this.node.closest("[role=tabpanel]")?.focus();
   }
