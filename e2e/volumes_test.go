@@ -2,11 +2,14 @@ package e2e_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
+
+	"github.com/chromedp/chromedp"
 )
 
 // rest asks the API as the session's owner, and returns the status and the body.
@@ -229,4 +232,48 @@ func TestChanges(t *testing.T) {
 	}
 	v.want(s, "GET", "/changes?container=nobody", "", 404)
 	v.want(s, "GET", "/changes", "", 400)
+}
+
+// dropped drops a file on the volume that is open.
+func dropped(name, content string) step {
+	return script(fmt.Sprintf(`{
+		const data = new DataTransfer();
+		data.items.add(new File([%q], %q));
+		document.querySelector("#dock-volumes .browser").dispatchEvent(new DragEvent("drop", {dataTransfer: data, bubbles: true, cancelable: true}));
+	}`, content, name))
+}
+
+func inPanel(panel, text string) step {
+	return until(fmt.Sprintf(`document.querySelector("#dock-%s").innerText.includes(%q)`, panel, text))
+}
+
+// TestVolumePanel does in Chromium what a visitor with a permission problem does, and keeps a container as an image.
+func TestVolumePanel(t *testing.T) {
+	s := serve(t)
+	b := newBrowser(t)
+	b.do("first page", look("light", 1280, 900), chromedp.Navigate(s.url+"/healthz"), script(`localStorage.setItem("berth.renderer", "dom")`),
+		chromedp.Navigate(s.url+"/"), click(`button[value="debian"]`), visible(".xterm-rows"), shows("root@debian"))
+	b.do("a volume", click("#dock-tab-volumes"), script(`document.getElementById("dock-grip").dispatchEvent(new KeyboardEvent("keydown", {key: "End"}))`),
+		click("#volume-name"), script(`document.getElementById("volume-name").value = "data"; document.querySelector("#dock-volumes form").requestSubmit()`), inPanel("volumes", "data"))
+	b.do("a container of another user", types("clear; docker run -d --name app -u 1000 -v data:/data busybox sleep 999\r"), named("Container app"),
+		named("Browse volume data of app"), inPanel("volumes", "/data is owned by 0:0 (root) with mode 755, and app runs as uid 1000"))
+	b.picture("volume-why")
+	b.do("the kernel agrees", types("clear; docker exec app touch /data/x\r"), shows("Permission denied"))
+	b.do("mended by the command", click(".browser > .why button"), shows("docker exec -u 0 app chown -R 1000:0 /data"), types("\r"),
+		until(`document.querySelector(".browser > .why").hidden`), types("clear; docker exec app touch /data/x && echo do''ne\r"), shows("done"), inPanel("volumes", "x"))
+	b.do("upload", dropped("hello there.txt", "from the page"), inPanel("volumes", "hello there.txt"), named("hello there.txt: show"), inPanel("volumes", "from the page"),
+		types("clear; docker exec app cat '/data/hello there.txt'\r"), shows("from the page"))
+	b.picture("volume-files")
+	b.do("delete", named("Delete hello there.txt"), click("#dock-volumes .doing.asks .solid"), until(`!document.querySelector("#dock-volumes").innerText.includes("hello there.txt")`))
+	b.do("in use", click("#dock-volumes .log-bar button"), named("Remove volume data"), click("#dock-volumes .doing.asks .solid"), inPanel("volumes", "volume is in use"))
+	b.do("what changed, live", click("#dock-tab-changes"), inPanel("changes", "1 added"), types("clear; docker exec -u 0 app sh -c 'mkdir /srv; echo 12345 >/srv/new.txt; rm /etc/group'\r"),
+		inPanel("changes", "new.txt"), inPanel("changes", "1 removed"), inPanel("changes", "6 B"))
+	b.picture("changes")
+	b.do("kept as an image", named("Keep this container's files as an image"), script(`document.getElementById("keep-name").value = "mine:v1"; document.querySelector(".keep").requestSubmit()`),
+		until(`document.querySelector(".keep").hidden`), types("clear; docker run --rm mine:v1 cat /srv/new.txt\r"), shows("12345"))
+	b.do("the list of a phone", look("light", 360, 720), click("#dock-tab-volumes"), inPanel("volumes", "data"))
+	close(b.faults)
+	for f := range b.faults {
+		t.Error("script: ", f)
+	}
 }

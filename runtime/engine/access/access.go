@@ -124,11 +124,11 @@ func (p Process) denied(c Container, n Node, need uint32) Reason {
 	}
 	chmod := Reason{Fix: c.asRoot("chmod", letter+"+"+bits, n.Path)}
 	what := fmt.Sprintf("%s is %s with mode %s, and %s", show(n.Path), ownedBy(n), mode(n), p.runsAs(c))
-	switch class {
-	case "owner":
+	switch {
+	case class == "owner":
 		chmod.Why = fmt.Sprintf("%s: it owns the %s, but the mode lacks %s for the owner. Run chmod u+%s on it.", what, kind, bits, bits)
 		return chmod
-	case "group":
+	case class == "group" && n.GID != 0: // a user without a group of its own has root's, which nobody means to share
 		chmod.Why = fmt.Sprintf("%s, which is in its group: the group lacks %s. Run chmod g+%s on it.", what, bits, bits)
 		return chmod
 	}

@@ -63,6 +63,8 @@ func TestExplain(t *testing.T) {
 			[]string{"it owns the directory", "mode 077", "chmod u+wx"}, "docker exec -u 0 web chmod u+wx /data"},
 		{"its group may only read", app, web, []access.Node{top, dir("/data", 0, 44, 0o755)},
 			[]string{"in its group", "chmod g+wx"}, "docker exec -u 0 web chmod g+wx /data"},
+		{"root's group, for want of another", access.Process{UID: 1000, GIDs: []uint32{0}}, web, []access.Node{top, dir("/data", 0, 0, 0o755)},
+			[]string{"only the owner may write", "chown -R 1000:0"}, "docker exec -u 0 web chown -R 1000:0 /data"},
 		{"w without x", app, web, []access.Node{top, dir("/data", 0, 0, 0o756)}, []string{"mode 756"}, "docker exec -u 0 web chown -R 1000:1000 /data"},
 		{"root without capabilities", bareRoot, web, []access.Node{top, dir("/data", 1000, 1000, 0o755)},
 			[]string{"DAC_OVERRIDE", "--cap-add DAC_OVERRIDE"}, "docker exec -u 0 web chown 0:0 /data"},

@@ -10,8 +10,6 @@ const EVERY = 4000; // ms between two looks at an open directory
 const LOAD = 20; // a look that took n ms is not repeated within LOAD × n
 const PAGE = 1000; // entries that are asked for at once
 
-const WHY = { 404: "There is no such directory any more.", 409: "" };
-
 // Browser shows what is in one volume: its directories, one at a time, as a container that mounts it sees them.
 export class Browser {
   // ctx: {engine, closed(volume), type(command), toContainer(id), news(words)}
@@ -25,6 +23,13 @@ export class Browser {
     this.who = el("span", { class: "soft who" });
     this.picker = el("input", { type: "file", multiple: true, hidden: true, onchange: () => this.picked() });
     this.tar = el("a", { class: "button small", download: "", "aria-label": "Download this folder as a tar" }, "↓ tar");
+    this.acts = el(
+      "span",
+      { class: "acts" },
+      button("↑ upload", "Upload files into this directory", () => this.picker.click()),
+      button("new folder", "Make a folder in this directory", () => this.askFolder()),
+      this.tar,
+    );
     this.why = el("div", { class: "why", role: "note", hidden: true });
     this.said = new Doing();
     this.box = el("div", { role: "table", "aria-label": "What is being done" }, this.said.node);
@@ -44,13 +49,7 @@ export class Browser {
         this.crumbs,
         this.who,
         this.as,
-        el(
-          "span",
-          { class: "acts" },
-          button("↑ upload", "Upload files into this directory", () => this.picker.click()),
-          button("new folder", "Make a folder in this directory", () => this.askFolder()),
-          this.tar,
-        ),
+        this.acts,
       ),
       this.picker,
       this.why,
@@ -74,6 +73,7 @@ export class Browser {
     this.as.replaceChildren();
     this.said.clear();
     this.rows.show([], (e) => e.name);
+    this.blank(true);
     this.visible = true;
     this.go("/");
     this.back.focus();
@@ -161,16 +161,25 @@ export class Browser {
 
   failed(err) {
     if (err.status === 404 && this.dir !== "/") return this.go(parentOf(this.dir));
-    this.failing = true;
-    this.said.fail(line(err.message || WHY[err.status], 600));
-    if (err.status === 409 || err.status === 404) {
-      this.table.hidden = this.none.hidden = this.more.hidden = true;
-      this.tar.hidden = true;
+    if (err.status === 409) {
+      this.blank(true); // it is no directory that can be read now, and Docker's engine says why
+      return this.paintWhy({ why: err.message });
     }
+    this.failing = true;
+    this.said.fail(line(err.message, 600));
+  }
+
+  // blank takes away what can only be done in a directory that is there.
+  blank(on) {
+    this.acts.hidden = on;
+    if (!on) return;
+    this.seen = this.view = null;
+    this.table.hidden = this.none.hidden = this.more.hidden = this.why.hidden = true;
+    text(this.who, "");
   }
 
   paint(found) {
-    this.tar.hidden = false;
+    this.blank(false);
     this.tar.href = this.files.url(this.dir, { archive: "tar" });
     const entries = (found.entries ?? []).map((e) => ({ ...e, name: String(e.name) }));
     entries.sort((a, b) => (b.type === "directory") - (a.type === "directory") || a.name.localeCompare(b.name));

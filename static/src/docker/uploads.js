@@ -20,7 +20,7 @@ export class Uploads {
   dropping() {
     const { node } = this.browser.ctx;
     let depth = 0;
-    const files = (e) => this.browser.volume !== null && [...(e.dataTransfer?.types ?? [])].includes("Files");
+    const files = (e) => this.browser.volume !== null && this.browser.view && [...(e.dataTransfer?.types ?? [])].includes("Files");
     const mark = (on) => node.classList.toggle("dropping", on);
     node.addEventListener("dragenter", (e) => files(e) && (e.preventDefault(), depth++, mark(true)));
     node.addEventListener("dragleave", (e) => files(e) && (--depth <= 0) && ((depth = 0), mark(false)));
