@@ -122,7 +122,7 @@ docker cp -q passwd base:/etc/passwd; docker cp -q group base:/etc/group; docker
 	if got := v.script(t, "docker exec web cat /data/up/b.txt"); got != "from outside" {
 		t.Errorf("the container reads %q", got)
 	}
-	if e := v.view(s, "data", "/up", "").entry(t, "b.txt"); !strings.Contains(e.Why, "owned by 0:0 (root) with mode 644") {
+	if e := v.view(s, "data", "/up", "").entry(t, "b.txt"); e.Why != "" || e.Owner != "app" || e.Group != "staff" { // as its directory
 		t.Errorf("uploaded: %+v", e)
 	}
 	if got := v.want(s, "GET", "/volumes/data/files/own/a.txt", "", 200); got != "hello\n" {

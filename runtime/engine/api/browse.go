@@ -83,7 +83,18 @@ func (s *Server) volumeFiles(w http.ResponseWriter, r *http.Request) {
 	}
 	in := r.Clone(r.Context())
 	in.URL.Path, in.URL.RawPath = "/v1/files"+filePath(r), ""
-	(&Server{Workspace: inVolume{s.Workspace, tree}, Log: s.Log}).Handler().ServeHTTP(w, in)
+	routes := (&Server{Workspace: inVolume{s.Workspace, tree}, Log: s.Log}).Handler()
+	if q := r.URL.Query(); r.Method != http.MethodPut && r.Method != http.MethodPost || wantsTar(r) || q.Has("rename") {
+		routes.ServeHTTP(w, in)
+		return
+	}
+	heir, answer := newHeir(tree, filePath(r)), &held{ResponseWriter: w}
+	routes.ServeHTTP(answer, in)
+	if err := heir.take(); err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	answer.give()
 }
 
 // listVolume answers for a directory, and reports whether it has.

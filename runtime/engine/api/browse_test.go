@@ -122,6 +122,35 @@ func TestVolumeFiles(t *testing.T) {
 	s.want(t, "GET", at+"/?container=other", "", http.StatusNotFound)
 }
 
+// What is made belongs to the owner of the directory that it is made in; what was there stays whose it was.
+func TestVolumeOwners(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: files of other owners")
+	}
+	s, dir := withVolume(t)
+	const at = "/v1/volumes/data/files"
+	if err := os.Chown(dir, 1000, 50); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "roots"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s.want(t, "PUT", at+"/new", "x", http.StatusNoContent)
+	s.want(t, "PUT", at+"/roots", "x", http.StatusNoContent)
+	s.want(t, "POST", at+"/a/b?mkdir", "", http.StatusCreated)
+	s.want(t, "PUT", at+"/a/b/c", "x", http.StatusNoContent)
+	s.want(t, "PUT", at+"/none/c", "x", http.StatusNotFound)
+	for name, want := range map[string]string{"new": "1000:50", "roots": "0:0", "a": "1000:50", "a/b": "1000:50", "a/b/c": "1000:50"} {
+		var st unix.Stat_t
+		if err := unix.Stat(filepath.Join(dir, name), &st); err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprintf("%d:%d", st.Uid, st.Gid); got != want {
+			t.Errorf("%s is %s, want %s", name, got, want)
+		}
+	}
+}
+
 func TestVolumeListing(t *testing.T) {
 	s, dir := withVolume(t)
 	for i := range 25 {

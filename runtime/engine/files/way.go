@@ -47,3 +47,13 @@ func (t *Tree) stat(name string) (fs.FileInfo, error) {
 	defer h.Close()
 	return h.Stat()
 }
+
+// Chown gives what name is, a link itself, to an owner.
+func (t *Tree) Chown(name string, uid, gid int) error {
+	dir, base, err := t.parent(name)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return dir.Lchown(base, uid, gid)
+}
