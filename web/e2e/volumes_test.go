@@ -141,7 +141,9 @@ func TestWhatChanged(t *testing.T) {
 	d := s.docker(id)
 	furnish(d)
 	d.PutChanges(id64("1"), diff()...)
-	in := func(text string) step { return until(fmt.Sprintf(`document.querySelector("#dock-changes").innerText.includes(%q)`, text)) }
+	in := func(text string) step {
+		return until(fmt.Sprintf(`document.querySelector("#dock-changes").innerText.includes(%q)`, text))
+	}
 	run(t, ctx, "from a container's row", panel("containers"), press("web, running: details"), press("What changed in web"), in("default.conf"), in("1 removed"), in("6 added"), in("3 MB"),
 		in("<b>bold.log"), in("conf.d/"))
 	run(t, ctx, "live", asked(d, `GET /v1/changes?container=`+id64("1")+`&limit=2000&filter= "`))

@@ -46,11 +46,13 @@ type Server struct {
 	Ports     Listeners    // nil: only what answers on 127.0.0.1 is found
 	Registry  Registry     // nil: registries are not asked
 	Browser   Browser      // nil: there are no volumes
-	Version   string
-	Log       *slog.Logger
 
-	tunnels       atomic.Int32
 	volumeWatches atomic.Int32
+
+	Version string
+	Log     *slog.Logger
+
+	tunnels atomic.Int32
 }
 
 // Handler returns the routes.
