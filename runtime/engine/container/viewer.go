@@ -138,7 +138,7 @@ func names(tree *files.Tree, name string) map[uint32]string {
 // wouldBe is the process that the configuration asks for, in the files at root.
 func (c *Container) wouldBe(root string) (access.Process, error) {
 	config, host := c.Config()
-	u, err := lookupUser(root, config.User, host.GroupAdd)
+	u, _, err := lookupUser(root, config.User, host.GroupAdd)
 	if err != nil {
 		return access.Process{NoUser: true}, nil //nolint:nilerr // it cannot start, and says so then
 	}
