@@ -51,6 +51,17 @@ func TestRunACommand(t *testing.T) {
 	s.wantNothingLeft()
 }
 
+// What a session's page warns of, `berth run` does on its error output.
+func TestRunWarns(t *testing.T) {
+	s := serve(t)
+	got := s.berth(nil, "run", "--lifetime", "8s", "debian", "--", "sh", "-c", "echo begun; sleep 60")
+	if warned := strings.Index(got.errs, "berth: This session ends in 2 seconds"); got.out != "begun\n" || warned < 0 ||
+		warned > strings.Index(got.errs, "The time of this session was up") || strings.Count(got.errs, "berth: ") != 2 {
+		t.Errorf("got %+v", got)
+	}
+	s.wantNothingLeft()
+}
+
 func TestExec(t *testing.T) {
 	s := serve(t)
 	box := s.open("debian")

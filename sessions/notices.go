@@ -13,7 +13,7 @@ const (
 	noticeEvery = 10 * time.Second // between two notices of a kind
 	egressEvery = time.Minute
 	nearlyFull  = 0.02 // of the disk left: notice is given
-	roomAgain   = 0.05 // of the disk left: notice may be given anew
+	roomAgain   = 0.05 // of the disk left: notice may be given anew; pages take theirs away (static/src/notices.js)
 )
 
 // noticer compares readings of usage and says which limits were met since the last notice of the kind.

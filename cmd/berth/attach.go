@@ -47,6 +47,7 @@ func attach(ctx context.Context, c *client.Client, id sessions.ID, name string) 
 	if err != nil {
 		return statusOf(ctx, 0, whyEnded(ctx, c, id, 0, err))
 	}
+	defer warn(ctx, c, id, os.Stderr, true)()
 	exit, err := terminal.Attach(ctx, t, terminal.Local{
 		In: os.Stdin, Out: os.Stdout,
 		Notify: func(line string) { fmt.Fprintf(os.Stderr, "\r\n[berth: %s]\r\n", line) },

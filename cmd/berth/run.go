@@ -86,6 +86,7 @@ func (r *runCommand) work(ctx context.Context, c *client.Client, created client.
 		return attach(ctx, c, created.ID, "1")
 	}
 	tty := terminal.IsTTY(os.Stdin) && terminal.IsTTY(os.Stdout)
+	defer warn(ctx, c, created.ID, os.Stderr, tty)()
 	return execute(ctx, c, created.ID, execstream.Request{Cmd: command, TTY: tty}, os.Stdin)
 }
 

@@ -68,7 +68,10 @@ function leave() {
 
 const feed = new Feed(api, {
   session: onSession,
-  usage: (u) => meters.add(u),
+  usage: (u) => {
+    meters.add(u);
+    notices.settle(u, start.session.limits);
+  },
   notice: (n) => notices.show(n.kind, n.message, n.kind === "pids" && { name: "End all programs", run: endPrograms }),
   gone: leave,
 });

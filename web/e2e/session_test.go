@@ -12,6 +12,7 @@ import (
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 
+	"berth/quotas"
 	"berth/sessions"
 )
 
@@ -123,6 +124,32 @@ func TestFloodIsAcknowledged(t *testing.T) {
 			t.Fatalf("%d of %d bytes acknowledged", acked, printed)
 		}
 	}
+}
+
+// A notice of a full disk stays while the disk is full, and no longer.
+func TestDiskNoticeGoes(t *testing.T) {
+	s, ctx := newSite(t), newBrowser(t)
+	id := s.open(t, ctx)
+	var limits quotas.Limits
+	s.Change(id, func(x *sessions.Session) { limits = x.Limits })
+	run(t, ctx, "listening", s.watched(id))
+	use := func(free int64) {
+		s.Publish(id, sessions.Event{Type: sessions.EventUsage, Usage: &quotas.Usage{At: time.Now(), DiskFree: free, InodesFree: 1, DiskBytes: limits.DiskBytes - free}})
+	}
+	say := func(kind, message string) {
+		s.Publish(id, sessions.Event{Type: sessions.EventNotice, Notice: &sessions.Notice{Kind: kind, Message: message}})
+	}
+	said := func(text string) string {
+		return fmt.Sprintf(`document.getElementById("notices").innerText.includes(%q)`, text)
+	}
+	say("disk", "disk: 2 MB are left.")
+	say("inodes", "disk: 3 files are left.")
+	use(limits.DiskBytes / 50)
+	use(limits.DiskBytes / 25)
+	say("memory", "memory: the limit was reached.")
+	run(t, ctx, "still nearly full", until(said("memory:")), until(said("2 MB are left")), until(said("3 files are left")))
+	use(limits.DiskBytes / 10)
+	run(t, ctx, "room again", until("!"+said("2 MB are left")), until(said("memory:")), until(said("3 files are left")))
 }
 
 func TestStates(t *testing.T) {
