@@ -41,7 +41,7 @@ func (s *session) script(t *testing.T, script string) string {
 	if out.ExitCode != 0 {
 		t.Fatalf("%s: %d %s", script, out.ExitCode, out.Stdout)
 	}
-	return string(out.Stdout)
+	return out.Stdout
 }
 
 // volumeView is GET /volumes/NAME/files/PATH?about.

@@ -73,8 +73,10 @@ func (h *Handlers) Register(e *echo.Echo, stream echo.MiddlewareFunc) {
 	e.DELETE("/api/v1/sessions/:id", h.end)
 	e.POST("/api/v1/sessions/:id/extend", h.extend)
 	e.GET("/api/v1/sessions/:id/events", h.events, stream)
-	for _, path := range []string{"terminals", "terminals/*", "exec", "processes", "files", "files/*", "docker/*", "ports", "ports/*", "registry/tags", "registry/image",
-		"volumes", "volumes/*", "changes"} {
+	for _, path := range []string{
+		"terminals", "terminals/*", "exec", "processes", "files", "files/*", "docker/*", "ports", "ports/*", "registry/tags", "registry/image",
+		"volumes", "volumes/*", "changes",
+	} {
 		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodHead} {
 			e.Add(method, "/api/v1/sessions/:id/"+path, h.sandbox, stream)
 		}

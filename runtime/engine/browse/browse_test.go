@@ -27,9 +27,15 @@ func list(t *testing.T, view *browse.View, dir string) (browse.Entry, map[string
 		uid, gid int
 		mode     fs.FileMode
 	}{
-		{".", 0, 0, fs.ModeDir | 0o755}, {"own", 1000, 1000, fs.ModeDir | 0o755}, {"own/a.txt", 1000, 1000, 0o644}, {"own/roots.txt", 0, 0, 0o644},
-		{"own/ro.txt", 1000, 1000, 0o444}, {"own/shared", 0, 44, fs.ModeDir | fs.ModeSticky | 0o1775}, {"closed", 0, 0, fs.ModeDir | 0o700},
-		{"closed/a.txt", 1000, 1000, 0o644}, {"other", 5, 6, 0o640},
+		{".", 0, 0, fs.ModeDir | 0o755},
+		{"own", 1000, 1000, fs.ModeDir | 0o755},
+		{"own/a.txt", 1000, 1000, 0o644},
+		{"own/roots.txt", 0, 0, 0o644},
+		{"own/ro.txt", 1000, 1000, 0o444},
+		{"own/shared", 0, 44, fs.ModeDir | fs.ModeSticky | 0o1775},
+		{"closed", 0, 0, fs.ModeDir | 0o700},
+		{"closed/a.txt", 1000, 1000, 0o644},
+		{"other", 5, 6, 0o640},
 	} {
 		at := filepath.Join(root, f.name)
 		var err error
@@ -137,9 +143,12 @@ func TestDirectoryWithoutContainer(t *testing.T) {
 
 func TestSummarize(t *testing.T) {
 	list := []image.Change{
-		{Path: "/etc", Kind: image.Modified, Mode: fs.ModeDir | 0o755}, {Path: "/etc/Motd", Kind: image.Added, Mode: 0o644, Size: 10},
-		{Path: "/etc/passwd", Kind: image.Modified, Mode: 0o644, Size: 100}, {Path: "/etc/rc", Kind: image.Deleted},
-		{Path: "/run/x", Kind: image.Added, Mode: fs.ModeNamedPipe}, {Path: "/run/y", Kind: image.Added, Mode: fs.ModeSymlink},
+		{Path: "/etc", Kind: image.Modified, Mode: fs.ModeDir | 0o755},
+		{Path: "/etc/Motd", Kind: image.Added, Mode: 0o644, Size: 10},
+		{Path: "/etc/passwd", Kind: image.Modified, Mode: 0o644, Size: 100},
+		{Path: "/etc/rc", Kind: image.Deleted},
+		{Path: "/run/x", Kind: image.Added, Mode: fs.ModeNamedPipe},
+		{Path: "/run/y", Kind: image.Added, Mode: fs.ModeSymlink},
 	}
 	got := browse.Summarize(list, "", 4)
 	if got.Total != 6 || got.Added != 3 || got.Changed != 2 || got.Removed != 1 || got.Bytes != 110 || !got.More || len(got.Changes) != 4 {

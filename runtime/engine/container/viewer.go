@@ -166,7 +166,7 @@ func credentials(pid int, init bool) (access.Process, error) {
 	}
 	f, err := os.Open(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
-		return access.Process{NoUser: true}, nil //nolint:nilerr // it has ended
+		return access.Process{NoUser: true}, nil // it has ended
 	}
 	defer f.Close()
 	return parseStatus(f)
