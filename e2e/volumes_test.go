@@ -146,6 +146,40 @@ docker cp -q passwd base:/etc/passwd; docker cp -q group base:/etc/group; docker
 	}
 }
 
+// Who is told that they cannot write, cannot, and who is not, can: the kernel is asked.
+func TestWhyIsTrue(t *testing.T) {
+	s := newServer(t, dockerEnvironments)
+	s.start()
+	v := s.open("debian")
+	v.t = t
+	v.script(t, `docker run --rm -v data:/d busybox sh -c 'cd /d; for m in 755 775 777 700 1777 555 070 007; do for o in 0:0 1000:1000 5:44 5:50 1000:0; do
+		mkdir $m-$o; chown $o $m-$o; chmod $m $m-$o; n=f-$m-$o; echo >$n; chown $o $n; chmod $m $n; done; done; mkdir shut; echo >shut/f; chmod 666 shut/f; chmod 700 shut; chmod 755 .'`)
+	for name, options := range map[string]string{
+		"root": "", "bare": "--cap-drop ALL", "some": "--cap-drop ALL --cap-add DAC_READ_SEARCH", "user": "-u 1000", "both": "-u 1000:1000", "group": "-u 7:50",
+		"more": "-u 7:7 --group-add 44", "init": "--init -u 1000:1000", "privileged": "--privileged", "privileged-user": "--privileged -u 1000",
+	} {
+		v.script(t, "docker run -d --name "+name+" "+options+" -v data:/d busybox sleep 999")
+		out := v.script(t, `docker exec `+name+` sh -c 'cd /d; for f in . * shut/f; do
+			if [ -d "$f" ] || [ "${f#shut}" = "$f" ] && [ "${f#f-}" = "$f" ]; then (: >$f/.probe) 2>/dev/null && rm $f/.probe && echo "$f yes" || echo "$f no"
+			else (: >>$f) 2>/dev/null && echo "$f yes" || echo "$f no"; fi; done'`)
+		kernel := map[string]bool{}
+		for line := range strings.Lines(out) {
+			f, can, _ := strings.Cut(strings.TrimSpace(line), " ")
+			kernel[f] = can == "yes"
+		}
+		view := v.view(s, "data", "/", "container="+name)
+		view.Entries = append(view.Entries, view.Directory)
+		inside := v.view(s, "data", "/shut", "container="+name).entry(t, "f")
+		inside.Name = "shut/f"
+		for _, e := range append(view.Entries, inside) {
+			if can, asked := kernel[e.Name]; !asked || can != (e.Why == "") {
+				t.Errorf("%s, %s %s %d:%d: the kernel says %v (%v), we say %q", name, e.Name, e.Mode, e.UID, e.GID, can, asked, e.Why)
+			}
+		}
+		v.script(t, "docker rm -f "+name)
+	}
+}
+
 // The list, and volumes that are no directories of their own.
 func TestVolumesList(t *testing.T) {
 	s := newServer(t, dockerEnvironments)

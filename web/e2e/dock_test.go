@@ -20,8 +20,8 @@ func TestPanelsByKeyboard(t *testing.T) {
 		return until(`document.activeElement.matches(` + "`" + selector + "`" + `)`)
 	}
 	run(t, ctx, "by the palette", chromedp.KeyEvent("k", ctrl), visible("dialog.palette"), keys("show the im\r"), focused("#dock-tab-images"), visible("#dock-images .entry"))
-	run(t, ctx, "arrows", chromedp.KeyEvent(kb.ArrowLeft), focused("#dock-tab-containers"), row("web"), chromedp.KeyEvent(kb.ArrowLeft), focused("#dock-tab-volumes"),
-		visible("#dock-volumes .entry"), chromedp.KeyEvent(kb.ArrowRight), row("web"))
+	run(t, ctx, "arrows", chromedp.KeyEvent(kb.ArrowLeft), focused("#dock-tab-containers"), row("web"), chromedp.KeyEvent(kb.ArrowLeft), focused("#dock-tab-changes"),
+		visible("#dock-changes .changes"), chromedp.KeyEvent(kb.ArrowRight), row("web"))
 	before, err := chromedp.Run(ctx, chromedp.Evaluate[int](dockHeight))
 	if err != nil {
 		t.Fatal(err)

@@ -224,10 +224,11 @@ func TestHostileDocker(t *testing.T) {
 	d.PutOther([]map[string]any{{"Id": bad, "Name": bad, "Driver": 7}}, []map[string]any{{"Name": bad}})
 	asked := requests(t, ctx)
 	run(t, ctx, "containers", panel("containers"), until(rowsOf+`.length === 2`), do(rowsOf+`.forEach((r) => r.querySelector(".opener").click())`), fits(),
-		until(`[...document.querySelectorAll("#dock a")].every((a) => a.protocol === "http:" && a.hostname.endsWith(".localhost"))`))
+		until(`[...document.querySelectorAll("#dock a[href]")].every((a) => a.protocol === "http:" && a.hostname.endsWith(".localhost"))`))
 	run(t, ctx, "shell by ID", click(`[aria-label^="Shell in"]`), shows("docker exec -it 111111111111 sh"))
 	run(t, ctx, "images", panel("images"), until(`document.querySelectorAll("#dock-images .entry").length === 3`), until(`[...document.querySelectorAll("#dock-images .acts button:first-child")].every((b) => b.hidden)`), fits())
-	run(t, ctx, "others", panel("networks"), visible("#dock-networks .entry"), panel("volumes"), visible("#dock-volumes .entry"), fits())
+	run(t, ctx, "others", panel("networks"), visible("#dock-networks .entry"), panel("volumes"), visible("#dock-volumes .entry"), fits(),
+		do(`for (const name of ["..", "a/../b", "", 7]) document.dispatchEvent(new CustomEvent("berth:browse-volume", {detail: {name}}))`))
 	run(t, ctx, "nothing acted", until(`!document.querySelector("#dock img, #dock script, dialog")`))
 	for _, url := range asked() {
 		if !strings.HasPrefix(url, s.url) || strings.Contains(url, "/x") && strings.Contains(url, "force") && !strings.Contains(url, "%3Fforce") {

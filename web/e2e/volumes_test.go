@@ -2,9 +2,13 @@ package e2e_test
 
 import (
 	"bytes"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"image"
 	"image/color"
+	"image/gif"
+	"image/jpeg"
 	"image/png"
 	"strings"
 	"testing"
@@ -120,6 +124,41 @@ func TestVolumeBrowser(t *testing.T) {
 	}
 }
 
+// Pictures of every kind are drawn, and one that is larger than memory is not even begun.
+func TestPictures(t *testing.T) {
+	s, ctx := newSite(t), newBrowser(t)
+	faults := watch(t, ctx)
+	id := s.open(t, ctx)
+	d := s.docker(id)
+	m, err := png.Decode(bytes.NewReader(stripes(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var asGIF, asJPEG bytes.Buffer
+	if err := errors.Join(gif.Encode(&asGIF, m, nil), jpeg.Encode(&asJPEG, m, nil)); err != nil {
+		t.Fatal(err)
+	}
+	bomb := stripes(t)
+	binary.BigEndian.PutUint32(bomb[16:], 50_000) // its width, and its height
+	binary.BigEndian.PutUint32(bomb[20:], 50_000)
+	file := func(b []byte) *webtest.File { return &webtest.File{Data: b, Mode: "-rw-r--r--"} }
+	d.PutVolume("art", webtest.Volume{
+		"/a.gif": file(asGIF.Bytes()), "/b.jpg": file(asJPEG.Bytes()), "/c.png": file(stripes(t)), "/bomb.png": file(bomb), "/broken.png": file(bomb[:60]), "/text.png": file([]byte("no picture")),
+	}, "")
+	run(t, ctx, "a WebP", do(fmt.Sprintf(`{
+		const c = document.createElement("canvas"); c.width = 240; c.height = 120; c.getContext("2d").fillRect(0, 0, 9, 9);
+		c.toBlob((b) => fetch("/api/v1/sessions/%s/volumes/art/files/d.webp", {method: "PUT", body: b}), "image/webp");
+	}`, id)), until("true"), panel("volumes"), press("Browse volume art"), until(has("d.webp")))
+	for i, name := range []string{"a.gif", "b.jpg", "c.png", "d.webp"} {
+		run(t, ctx, name, press(name+": show"), until(fmt.Sprintf(`[...document.querySelectorAll("#dock-volumes canvas")].filter((c) => c.width === 240 && c.height === 120).length === %d`, i+1)))
+	}
+	run(t, ctx, "too large", press("bomb.png: show"), until(has("50000 × 50000: too large")))
+	run(t, ctx, "no picture", press("text.png: show"), until(has("no picture")), press("broken.png: show"), until(has("too large to be shown")))
+	for _, f := range faults() {
+		t.Error(f)
+	}
+}
+
 func change(path, kind, what string, size int) map[string]any {
 	return map[string]any{"path": path, "kind": kind, "type": what, "size": size}
 }
@@ -195,6 +234,35 @@ func TestVolumesAndChangesFit(t *testing.T) {
 			shot("changes", panel("changes"), until(`document.querySelector("#dock-changes .tree").innerText.includes("default.conf")`))
 			shot("keep", press("Keep this container's files as an image"), visible(".keep"))
 		})
+	}
+	for _, f := range faults() {
+		t.Error(f)
+	}
+}
+
+// A volume whose files have names that want to be more than names.
+func TestHostileVolume(t *testing.T) {
+	s, ctx := newSite(t), newBrowser(t)
+	faults := watch(t, ctx)
+	id := s.open(t, ctx)
+	d := s.docker(id)
+	const bad = `/"><img src=x onerror=alert(1)>?a=b&c#d%2e%2e` + "\u202e\n"
+	d.PutVolume("bad", webtest.Volume{
+		bad: {Data: []byte("<b>x</b>"), Mode: bad, Owner: bad, Group: bad, Why: bad, Fix: "docker exec -u 0 x rm\nreboot"},
+		"/not utf8 \ufffd": {Data: []byte("x"), Mode: "-rw-r--r--"}, "/" + strings.Repeat("a", 255): {Mode: "drwxr-xr-x"},
+		"/what": {Mode: "Srwxr-xr-x"}, "/%2e%2e": {Data: []byte("two dots"), Mode: "-rw-r--r--"},
+	}, "")
+	asked := requests(t, ctx)
+	run(t, ctx, "listed", panel("volumes"), press("Browse volume bad"), until(`document.querySelectorAll("#dock-volumes .files .entry").length === 5`), fits())
+	run(t, ctx, "why and content", do(`[...document.querySelectorAll("#dock-volumes .stuck")].find((b) => !b.hidden).click()`), until(`document.querySelector(".opened .why")`), until(`!document.querySelector(".opened .why button")`), fits(),
+		press("%2e%2e: show"), until(has("two dots")))
+	run(t, ctx, "deleted by its own name", do(`[...document.querySelectorAll('[aria-label^="Delete"]')].find((b) => b.getAttribute("aria-label").includes("onerror")).click()`), click("#dock-volumes .doing.asks .solid"),
+		until(`document.querySelectorAll("#dock-volumes .files .entry").length === 4`))
+	run(t, ctx, "no name, no action", until(`[...document.querySelectorAll('[aria-label^="Delete not utf8"]')].every((b) => b.hidden)`), until(`!document.querySelector("#dock img, #dock script, dialog")`))
+	for _, url := range asked() {
+		if !strings.HasPrefix(url, s.url) {
+			t.Errorf("the page asked for %s", url)
+		}
 	}
 	for _, f := range faults() {
 		t.Error(f)

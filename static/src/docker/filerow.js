@@ -55,7 +55,8 @@ export class FileRow {
       dir = item.type === "directory";
     text(this.name, name + (dir ? "/" : ""));
     text(this.target, item.target && item.type === "symlink" ? `→ ${line(item.target, 120)}` : "");
-    this.opener.disabled = !dir && item.type !== "file";
+    const nameless = Boolean(item.encoded) || /\ufffd|\/|^\.{0,2}$/.test(item.name); // not UTF-8, or no name: it does not come back as it was
+    this.opener.disabled = nameless || (!dir && item.type !== "file");
     this.opener.classList.toggle("into", dir);
     this.opener.setAttribute("aria-label", dir ? `${name}, folder: open` : `${name}${kind && ", " + kind}: show`);
     text(this.size, item.type === "file" ? bytes(Math.max(0, Number(item.size) || 0)) : kind);
@@ -67,7 +68,8 @@ export class FileRow {
     this.changed.title = Number.isNaN(at) ? "" : new Date(at).toLocaleString();
     this.stuck.hidden = !item.why || item.why === this.browser.view?.directory?.why;
     this.stuck.setAttribute("aria-label", `Why ${name} is not writable`);
-    this.download.hidden = !dir && item.type !== "file";
+    this.rename.hidden = this.remove.hidden = nameless;
+    this.download.hidden = nameless || (!dir && item.type !== "file");
     this.download.href = this.browser.files.url(this.path, dir ? { archive: "tar" } : {});
     this.download.setAttribute("aria-label", dir ? `Download ${name} as a tar` : `Download ${name}`);
     this.rename.setAttribute("aria-label", `Rename ${name}`);

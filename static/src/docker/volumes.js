@@ -4,6 +4,8 @@ import { part } from "./engine.js";
 import { Doing, Rows, button, cell, table, text } from "./rows.js";
 import { line, nameOf, shortID, span, time } from "./words.js";
 
+// A name that is none of Docker's goes into no URL's path: ".." would lead elsewhere.
+const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
 const ANONYMOUS = /^[0-9a-f]{64}$/;
 
 export const volumeName = (name) => (ANONYMOUS.test(name) ? shortID(name) : line(name, 80));
@@ -86,6 +88,7 @@ export class Volumes {
   }
 
   browse(name) {
+    if (!NAME.test(name)) return;
     this.browser.open(name);
     this.paint();
   }
@@ -109,7 +112,11 @@ export class Volumes {
 
   actions() {
     const rows = [...this.rows.byKey.values()].slice(0, 50);
-    return rows.flatMap((r) => [
+    const make = () => {
+      this.browser.close();
+      this.name.focus();
+    };
+    return [{ name: "Create a volume…", run: make, panel: "volumes" }, ...rows.flatMap((r) => [
       { name: `Browse volume ${r.item.words}`, run: () => this.browse(r.item.name), panel: "volumes" },
       {
         name: `Remove volume ${r.item.words}…`,
@@ -119,7 +126,7 @@ export class Volumes {
           r.ask();
         },
       },
-    ]);
+    ])];
   }
 }
 
@@ -147,6 +154,7 @@ class Volume {
     this.item = item;
     const { volume, words, more, users } = item;
     text(this.name, words);
+    this.opener.disabled = this.browse.hidden = !NAME.test(item.name);
     const o = volume.Options ?? {};
     text(this.special, o.type === "tmpfs" ? "in memory" : o.type ? line(o.device, 60) : "");
     this.opener.setAttribute("aria-label", `Browse volume ${words}`);
