@@ -248,7 +248,7 @@ func TestHostileVolume(t *testing.T) {
 	d := s.docker(id)
 	const bad = `/"><img src=x onerror=alert(1)>?a=b&c#d%2e%2e` + "\u202e\n"
 	d.PutVolume("bad", webtest.Volume{
-		bad: {Data: []byte("<b>x</b>"), Mode: bad, Owner: bad, Group: bad, Why: bad, Fix: "docker exec -u 0 x rm\nreboot"},
+		bad:                {Data: []byte("<b>x</b>"), Mode: bad, Owner: bad, Group: bad, Why: bad, Fix: "docker exec -u 0 x rm\nreboot"},
 		"/not utf8 \ufffd": {Data: []byte("x"), Mode: "-rw-r--r--"}, "/" + strings.Repeat("a", 255): {Mode: "drwxr-xr-x"},
 		"/what": {Mode: "Srwxr-xr-x"}, "/%2e%2e": {Data: []byte("two dots"), Mode: "-rw-r--r--"},
 	}, "")
