@@ -119,7 +119,7 @@ func (e *engine) serve(ctx context.Context) error {
 	}
 	server := (&api.Server{
 		Workspace: e.workspace, Routes: []api.Routes{e.terminals, e.commands}, Docker: e.host, Ports: &listeners{host: e.host},
-		Registry: e.host, Browser: browser{e.host}, Version: e.version, Log: e.log,
+		Registry: e.host, Browser: browser{e.host}, Images: e.host, Version: e.version, Log: e.log,
 	}).HTTPServer()
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()

@@ -17,6 +17,7 @@ import (
 	"berth/runtime/engine/dockerapi"
 	"berth/runtime/engine/events"
 	"berth/runtime/engine/image"
+	"berth/runtime/engine/image/layers"
 	"berth/runtime/engine/network"
 	"berth/runtime/engine/oci"
 	"berth/runtime/engine/volume"
@@ -50,6 +51,7 @@ type rooms struct {
 	networks   *network.Manager
 	volumes    *volume.Store
 	containers *container.Manager
+	inspector  *layers.Inspector
 	api        http.Handler
 }
 
@@ -105,6 +107,9 @@ func (h *host) openImages(r *rooms) (err error) {
 		Dir: hostDir, SharedLayers: boot.Layers, Catalogue: boot.Catalogue, Mirrors: h.config.Mirrors, Events: &h.events,
 		Log: h.log, InUse: r.imageUsers, Authorities: h.workspace.authorities,
 	})
+	if err == nil {
+		r.inspector = layers.New(r.images, filepath.Join(hostDir, "layers"), h.log)
+	}
 	return err
 }
 

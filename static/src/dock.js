@@ -29,6 +29,7 @@ export class Dock {
     this.resizable();
     PHONE.addEventListener("change", () => this.paint());
     document.addEventListener("berth:browse-volume", (e) => this.browse(String(e.detail?.name ?? "")));
+    document.addEventListener("berth:inspect-image", (e) => this.inspect(e.detail));
     this.paint();
   }
 
@@ -69,6 +70,13 @@ export class Dock {
   async browse(name) {
     await this.open("volumes");
     if (name) this.docker?.browse(name);
+  }
+
+  // inspect opens an image in its panel. detail: {image, layer?}
+  async inspect(detail) {
+    const back = document.activeElement;
+    await this.open("images");
+    this.docker?.views.images.inspect(detail, back);
   }
 
   close(toFold = false) {

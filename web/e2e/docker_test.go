@@ -226,7 +226,7 @@ func TestHostileDocker(t *testing.T) {
 	run(t, ctx, "containers", panel("containers"), until(rowsOf+`.length === 2`), do(rowsOf+`.forEach((r) => r.querySelector(".opener").click())`), fits(),
 		until(`[...document.querySelectorAll("#dock a[href]")].every((a) => a.protocol === "http:" && a.hostname.endsWith(".localhost"))`))
 	run(t, ctx, "shell by ID", click(`[aria-label^="Shell in"]`), shows("docker exec -it 111111111111 sh"))
-	run(t, ctx, "images", panel("images"), until(`document.querySelectorAll("#dock-images .entry").length === 3`), until(`[...document.querySelectorAll("#dock-images .acts button:first-child")].every((b) => b.hidden)`), fits())
+	run(t, ctx, "images", panel("images"), until(`document.querySelectorAll("#dock-images .entry").length === 3`), until(`[...document.querySelectorAll("#dock-images .acts [aria-label^='Type docker run']")].every((b) => b.hidden)`), fits())
 	run(t, ctx, "others", panel("networks"), visible("#dock-networks .entry"), panel("volumes"), visible("#dock-volumes .entry"), fits(),
 		do(`for (const name of ["..", "a/../b", "", 7]) document.dispatchEvent(new CustomEvent("berth:browse-volume", {detail: {name}}))`))
 	run(t, ctx, "nothing acted", until(`!document.querySelector("#dock img, #dock script, dialog")`))

@@ -46,6 +46,7 @@ type Server struct {
 	Ports     Listeners    // nil: only what answers on 127.0.0.1 is found
 	Registry  Registry     // nil: registries are not asked
 	Browser   Browser      // nil: there are no volumes
+	Images    Inspector    // nil: images are not looked into
 
 	volumeWatches atomic.Int32
 
@@ -75,6 +76,9 @@ func (s *Server) Handler() http.Handler {
 	}
 	if s.Browser != nil {
 		s.browseRoutes(mux)
+	}
+	if s.Images != nil {
+		s.imageRoutes(mux)
 	}
 	if s.Docker != nil {
 		mux.Handle("/v1/docker/", http.StripPrefix("/v1/docker", s.Docker))

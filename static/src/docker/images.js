@@ -1,13 +1,15 @@
 import { byId, bytes, el } from "../dom.js";
+import { Inspector } from "./inspect/inspector.js";
 import { Pulls } from "./pulls.js";
 import { Doing, Rows, button, cell, facts, table, text, wide } from "./rows.js";
 import { part } from "./engine.js";
+import { Remote } from "./remote.js";
 import { line, shortID, span, time, typable } from "./words.js";
 
 // Images is the panel with all images: a row for each name, as `docker images` has it.
 export class Images {
   constructor(ctx) {
-    Object.assign(this, { engine: ctx.engine, live: ctx.live, type: ctx.type });
+    Object.assign(this, { engine: ctx.engine, live: ctx.live, type: ctx.type, node: ctx.node });
     const { node, body } = table("Images", "images", "name", "id", "size", "created", "used by", "");
     this.table = node;
     this.empty = ctx.empty;
@@ -19,6 +21,51 @@ export class Images {
       count: ctx.pulling,
       done: () => ["images", "usage"].forEach((k) => this.live.touch(k)),
     });
+    this.inspector = new Inspector(
+      ctx,
+      () => this.named(),
+      () => this.uncover(),
+    );
+    this.remote = new Remote(
+      ctx,
+      (reference) => this.pulls.add(reference),
+      () => this.uncover(),
+    );
+    ctx.node.append(this.inspector.node, this.remote.node);
+    const look = button("look first", "Look at its tags and sizes before it is pulled", () => {
+      const name = this.pulls.name();
+      if (!name) return;
+      this.cover(look);
+      this.remote.look(name);
+    });
+    byId("pull-form").querySelector("button").after(look);
+  }
+
+  // named are all images with what to call them.
+  named() {
+    return entries(this.live.lists.images ?? []).map((i) => ({ id: i.image.Id, name: i.name }));
+  }
+
+  // cover has the inspector in the place of the list. back: what has the focus again when it goes.
+  cover(back) {
+    this.backTo = back;
+    if (!this.inspector.node.hidden) this.inspector.close();
+    if (!this.remote.node.hidden) this.remote.close();
+    this.backTo = back;
+    this.node.classList.add("covered");
+  }
+
+  uncover() {
+    this.node.classList.remove("covered");
+    const again = this.backTo?.isConnected ? this.backTo : this.node;
+    this.backTo = null;
+    again.focus();
+  }
+
+  // inspect opens the inspector. image: a name or an ID; layer: the index of one of its layers.
+  inspect({ image, name = image, layer }, back = document.activeElement) {
+    this.cover(back);
+    this.inspector.open(image, { name, layer });
   }
 
   paint() {
@@ -57,6 +104,7 @@ export class Images {
     return [...this.rows.byKey.values()]
       .slice(0, 50)
       .flatMap((row) => [
+        { name: `Inspect ${row.item.name}`, run: () => row.inspect(), panel: "images" },
         row.command() && { name: `Run ${row.item.name}`, run: () => this.type(row.command()) },
         { name: `Remove image ${row.item.name}…`, run: () => row.ask(), panel: "images" },
       ])
@@ -91,6 +139,7 @@ class Image {
     this.unique = el("span", { class: "soft" });
     this.created = cell("soft created");
     this.used = cell("soft used");
+    this.look = button("inspect", "", () => this.inspect());
     this.run = button("run", "", () => this.view.type(this.command()));
     this.remove = button("remove", "", () => this.ask(), "danger");
     this.inner = el("div", { role: "cell", class: "opened" });
@@ -106,7 +155,7 @@ class Image {
         cell("figure size", this.size, " ", this.unique),
         this.created,
         this.used,
-        cell("acts", this.run, this.remove),
+        cell("acts", this.look, this.run, this.remove),
       ),
       this.doing.node,
       this.details,
@@ -136,7 +185,12 @@ class Image {
     this.run.hidden = !this.command();
     this.run.setAttribute("aria-label", `Type docker run ${name} into the shell`);
     this.run.title = this.command();
+    this.look.setAttribute("aria-label", `Inspect ${name}`);
     this.remove.setAttribute("aria-label", `Remove ${name}`);
+  }
+
+  inspect() {
+    this.view.inspect({ image: this.item.call, name: this.item.name }, this.look);
   }
 
   ask() {

@@ -22,11 +22,18 @@ export class Pulls {
     for (const reference of take(this.key) ?? []) this.add(String(reference));
   }
 
-  submit() {
+  // name is what the form says, or "" where that is no image; then it says so.
+  name() {
     const name = this.field.value.trim().replace(/^docker\s+pull\s+/, "");
     const wrong = !name ? "Say which image, for example nginx:alpine." : /\s/.test(name) ? "The name of an image has no spaces." : "";
     text(this.hint, wrong);
-    if (wrong) return this.field.focus();
+    if (wrong) this.field.focus();
+    return wrong ? "" : name;
+  }
+
+  submit() {
+    const name = this.name();
+    if (!name) return;
     this.field.value = "";
     this.add(name);
   }
