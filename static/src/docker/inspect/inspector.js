@@ -158,6 +158,7 @@ export class Inspector {
       t.tabIndex = on ? 0 : -1;
     }
     this.tabs.querySelector(".tab-compare").hidden = !this.comparison;
+    this.tabs.querySelector("[aria-selected=true]").scrollIntoView({ block: "nearest", inline: "nearest" });
     this.body.setAttribute("aria-label", VIEWS[view]);
     const main = view === "layers" || view === "files";
     this.main.hidden = !main;

@@ -46,4 +46,8 @@ export const count = (n) => Number(n ?? 0).toLocaleString("en");
 
 export const plural = (n, one, many = one + "s") => `${count(n)} ${n === 1 ? one : many}`;
 
-export const percent = (share) => (share > 0 && share < 0.01 ? "<1%" : `${Math.round((share || 0) * 100)}%`);
+// percent rounds, but not to nothing and not to all.
+export function percent(share) {
+  if (share > 0 && share < 0.01) return "<1%";
+  return share < 1 && share > 0.99 ? ">99%" : `${Math.round((share || 0) * 100)}%`;
+}
