@@ -54,6 +54,9 @@ func (i *Inspector) open(ctx context.Context, img image.Image) (*kept, error) {
 		return nil, context.Cause(ctx)
 	}
 	defer func() { <-i.reading }()
+	if ctx.Err() != nil { // whoever has waited may have left
+		return nil, context.Cause(ctx)
+	}
 	if k := i.recall(img.ID); k != nil { // another has read it meanwhile
 		return k, nil
 	}
