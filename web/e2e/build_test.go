@@ -215,7 +215,7 @@ func TestBuildIsLive(t *testing.T) {
 	run(t, ctx, "carriage returns and colours", until(logText+`.endsWith("v1.0.0\n100%\ndone in green")`), until(`document.querySelector(".steplog .fg-2").textContent === "green"`))
 	run(t, ctx, "marks for the editor", told(`e.event === "berth:build-marks" && e.path === "/root/app/Dockerfile" && e.marks.some((m) => m.line === 5 && m.kind === "running") && e.marks.some((m) => m.line === 2 && m.kind === "cached")`))
 	x.Warn(fields{"rule": "StageNameCasing", "message": "Stage name 'Build' should be lowercase", "detail": "", "url": "https://docs.docker.com/go/dockerfile/rule/stage-name-casing/", "line": 2, "end_line": 2})
-	run(t, ctx, "warnings", click(".strip .warn"), says(`document.querySelector(".warnings").innerText`, "should be lowercase"), click(".warnings .link-like"), told(`e.event === "berth:open-file" && e.line === 2`), click(".strip .warn"))
+	run(t, ctx, "warnings", click(".strip .warn"), says(`document.querySelector(".warnings").innerText`, "should be lowercase"), click(".warnings .texty"), told(`e.event === "berth:open-file" && e.line === 2`), click(".strip .warn"))
 	for _, id := range []string{"b3", "b4", "b5", "b6", "a1", "a2", "c1"} {
 		did(x, id, 1500, 5<<20)
 	}
@@ -405,7 +405,7 @@ func TestHostileBuild(t *testing.T) {
 	run(t, ctx, "and back", says(logText, "onerror"), click("#dock-build .newest"), until(logText+`.endsWith("one more")`))
 	run(t, ctx, "the shell answers meanwhile", typed("echo alive\r"), until(screenHas("alive", 2)))
 	x.End("failed", fields{"error": fields{"message": bad, "step": bad, "line": 99999, "end_line": -1, "exit_code": bad}})
-	run(t, ctx, "broken", says(stripText, "failed after"), until(`document.querySelector(".broke .why").textContent.includes("<img src=x")`), fits())
+	run(t, ctx, "broken", says(stripText, "failed after"), until(`document.querySelector(".broke .said").textContent.includes("<img src=x")`), fits())
 	for _, f := range faults() {
 		t.Error(f)
 	}

@@ -57,7 +57,7 @@ func TestBuildPanelFits(t *testing.T) {
 			shot("failed", click("#dock-build .go"), says(stripText, "failed after"), says(logText, "Printl"))
 			shot("internal", click(".fold"), do(`document.querySelector(".internal-steps .step").click()`))
 			shot("history", click(".fold"), do(`document.querySelector(".build-panel").scrollTop = 1e6`))
-			shot("compare", do(`document.querySelector(".builds li:nth-child(2) .build").click()`), says(stripText, "built in"), do(`document.querySelector(".builds li:nth-child(3) [aria-label^=Compare]").click()`), says(`document.querySelector(".verdict").innerText`, "less than"), do(`document.querySelector("#dock-build .build-panel").scrollTop = 0`))
+			shot("compare", do(`document.querySelector(".builds li:nth-child(2) .build").click()`), says(stripText, "built in"), do(`document.querySelector(".builds li:nth-child(3) [aria-label^=Compare]").click()`), says(`document.querySelector(".verdict").innerText`, "less than"), until(`!document.querySelector("#dock-build .canvas").checkVisibility()`), do(`document.querySelector("#dock-build .build-panel").scrollTop = 0`))
 			b.Started(func(x *webtest.Build) {
 				x.End("failed", fields{"error": fields{"message": "dockerfile parse error on line 7: unknown instruction: RUNN (did you mean RUN?)", "step": "", "line": 7, "end_line": 7, "exit_code": 0}})
 			})

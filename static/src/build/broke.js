@@ -10,7 +10,7 @@ const MOST = 12; // lines in all
 export class Broke {
   constructor(open) {
     this.open = open;
-    this.words = el("p", { class: "why" });
+    this.words = el("p", { class: "said" });
     this.lines = el("ol", { class: "source" });
     this.node = el("div", { class: "broke", hidden: true }, this.words, this.lines);
   }

@@ -15,7 +15,7 @@ export class Detail {
     this.mark = el("span", { class: "mark" });
     this.title = el("h3", {});
     this.facts = el("span", { class: "soft figures" });
-    this.at = button("", "", () => openFile(pathOf(this.model.head), this.step.line), "link-like");
+    this.at = button("", "", () => openFile(pathOf(this.model.head), this.step.line), "texty");
     this.shell = button("open a shell here", "", () => this.on.debug(this.model, this.step));
     this.copy = button("copy", "Copy the log of this step", () => this.copyLog(), "quiet");
     this.fold = button("×", "Fold this step", () => this.on.fold(), "quiet");

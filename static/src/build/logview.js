@@ -30,6 +30,7 @@ export class LogView {
     if (this.lines !== lines) {
       this.lines = lines;
       this.end = true;
+      this.top = 0; // where it was scrolled to when it was drawn
       this.drawn = "";
     }
     text(this.none, lines?.count ? "" : none);
@@ -49,8 +50,11 @@ export class LogView {
     if (!lines?.count || !out.clientHeight) return;
     const extra = lines.dropped ? 1 : 0;
     const high = (lines.count + extra) * HEIGHT;
+    if (again || high < this.high) this.top = 0;
     if (this.high !== high) this.sizer.style.height = `${(this.high = high)}px`;
+    if (this.end && out.scrollTop < this.top - 1) this.end = this.newest.hidden = false; // scrolled, and not told yet
     if (this.end) out.scrollTop = out.scrollHeight;
+    this.top = out.scrollTop;
     const first = Math.max(0, Math.floor(out.scrollTop / HEIGHT) - AROUND),
       last = Math.min(lines.count + extra, Math.ceil((out.scrollTop + out.clientHeight) / HEIGHT) + AROUND);
     const key = `${first} ${last} ${lines.version}`;

@@ -26,7 +26,7 @@ export class Warnings {
 
 function entry(w, path) {
   const at =
-    w.line > 0 && path && el("button", { type: "button", class: "link-like", onclick: () => openFile(path, w.line) }, `line ${w.line}`);
+    w.line > 0 && path && el("button", { type: "button", class: "texty", onclick: () => openFile(path, w.line) }, `line ${w.line}`);
   const rule = line(w.rule, 60),
     linked = /^https?:\/\//.test(w.url ?? "");
   return el(
