@@ -77,6 +77,7 @@ func (h *Handlers) Register(e *echo.Echo, stream echo.MiddlewareFunc) {
 		"terminals", "terminals/*", "exec", "processes", "files", "files/*", "docker/*", "ports", "ports/*", "registry/tags", "registry/image",
 		"volumes", "volumes/*", "changes",
 		"image", "image/tree", "image/file", "image/compare", "image/save",
+		"dockerfile", "builds", "builds/:build", "builds/:build/events", "builds/:build/log", "builds/:build/cancel", "builds/:build/steps/:step/debug",
 	} {
 		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodHead} {
 			e.Add(method, "/api/v1/sessions/:id/"+path, h.sandbox, stream)

@@ -1,7 +1,14 @@
 import { byId } from "./dom.js";
 import { pref, setPref, stash, take } from "./prefs.js";
 
-const NAMES = { containers: "Show the containers", images: "Show the images", networks: "Show the networks", volumes: "Show the volumes", changes: "Show what changed" };
+const NAMES = {
+  containers: "Show the containers",
+  images: "Show the images",
+  build: "Show the builds",
+  networks: "Show the networks",
+  volumes: "Show the volumes",
+  changes: "Show what changed",
+};
 const LEAST = 128,
   SHELL_LEAST = 160,
   STEP = 24; // px
@@ -30,6 +37,8 @@ export class Dock {
     PHONE.addEventListener("change", () => this.paint());
     document.addEventListener("berth:browse-volume", (e) => this.browse(String(e.detail?.name ?? "")));
     document.addEventListener("berth:inspect-image", (e) => this.inspect(e.detail));
+    document.addEventListener("berth:open-panel", (e) => e.detail?.panel in NAMES && this.open(e.detail.panel));
+    document.addEventListener("berth:build", (e) => this.toBuild((b) => b.buildFile(String(e.detail?.path ?? ""))));
     this.paint();
   }
 
@@ -62,8 +71,11 @@ export class Dock {
   async open(name) {
     this.current = this.last = name;
     this.paint();
-    const docker = await this.load();
-    if (this.current === name) docker?.show(name);
+    const part = await (name === "build" ? this.loadBuild() : this.load());
+    if (this.current !== name) return null;
+    (name === "build" ? this.docker : this.build)?.show(null);
+    part?.show(name);
+    return part;
   }
 
   // browse looks into a volume.
@@ -84,6 +96,7 @@ export class Dock {
     this.current = null;
     this.paint();
     this.docker?.show(null);
+    this.build?.show(null);
     if (toFold && !PHONE.matches) this.tabs.find((t) => t.dataset.panel === this.last)?.focus();
   }
 
@@ -100,6 +113,28 @@ export class Dock {
         return null;
       });
     return this.loading;
+  }
+
+  // loadBuild fetches the build panel, a script and a style sheet of its own.
+  loadBuild() {
+    const { buildScript, buildStyle } = this.node.dataset;
+    this.loadingBuild ??= Promise.all([import(buildScript), styled(buildStyle)])
+      .then(([{ Build }]) => {
+        this.build = new Build(byId("dock-build"), { ...this.ctx, toShell: () => this.leave() });
+        return this.build;
+      })
+      .catch(() => {
+        this.loadingBuild = null;
+        this.say("This part of the page did not load: press again");
+        return null;
+      });
+    return this.loadingBuild;
+  }
+
+  // toBuild opens the panel and does something with it.
+  async toBuild(what) {
+    const build = await this.open("build");
+    if (build) what(build);
   }
 
   paint() {
@@ -129,6 +164,12 @@ export class Dock {
       count = tab.querySelector(".count");
     if (count.textContent !== figure) count.textContent = figure;
     tab.title = words;
+  }
+
+  // building says on the tab that a build runs, whether or not the panel is open.
+  building(list) {
+    const running = list.filter((b) => b.state === "running").length;
+    this.mark("build", running ? `${running} ●` : "", running ? `${running} build${running > 1 ? "s" : ""} under way` : "");
   }
 
   say(words) {
@@ -188,6 +229,7 @@ export class Dock {
 
   stop() {
     this.docker?.stop();
+    this.build?.stop();
   }
 
   actions(ready) {
@@ -200,8 +242,24 @@ export class Dock {
     return [
       ...all,
       pull,
+      { name: "Build an image…", keys: "ctrl-enter", off: !ready, run: () => this.toBuild((b) => b.toForm()) },
+      { name: "Builds of this session: history", off: !ready, run: () => this.toBuild((b) => b.toHistory()) },
       { name: "Fold the panel", off: !this.current, run: () => this.close() },
       ...(ready && this.docker ? this.docker.actions() : []),
+      ...(ready && this.build ? this.build.actions() : []),
     ];
   }
+}
+
+// styled adds a style sheet and waits for it.
+function styled(href) {
+  const link = Object.assign(document.createElement("link"), { rel: "stylesheet", href });
+  return new Promise((done, failed) => {
+    link.onload = done;
+    link.onerror = () => {
+      link.remove();
+      failed(new Error("no style sheet"));
+    };
+    document.head.append(link);
+  });
 }

@@ -1,4 +1,5 @@
 import { API } from "./api.js";
+import { Builds } from "./builds.js";
 import { Clock } from "./clock.js";
 import { Dock } from "./dock.js";
 import { byId, confirmIn } from "./dom.js";
@@ -16,10 +17,12 @@ const start = JSON.parse(document.body.dataset.session);
 const api = new API(start.session.id);
 const notices = new Notices();
 const tabs = new Tabs(start.session, api, notices);
-const dock = new Dock({ session: start.session, api, tabs, notices });
+const time = new Clock(start.now);
+const builds = new Builds(api);
+const dock = new Dock({ session: start.session, api, tabs, notices, builds, skew: () => time.skew });
+builds.watch((list) => dock.building(list));
 const ports = new Ports(start.session, api);
 const meters = new Meters(start.session.limits);
-const time = new Clock(start.now);
 let state = "";
 
 function onSession(s) {
@@ -37,11 +40,13 @@ function onSession(s) {
     case "ready":
       dock.ready();
       ports.start();
+      builds.start();
       return void tabs.load();
     case "ending":
       tabs.stop();
       dock.stop();
       ports.stop();
+      builds.stop();
       notices.clear();
       return wait("Ending", "The machine is being taken down. This takes a second or two.");
     case "ended":
@@ -62,6 +67,7 @@ function leave() {
   tabs.stop();
   dock.stop();
   ports.stop();
+  builds.stop();
   time.stop();
   location.reload();
 }
@@ -196,6 +202,7 @@ function zoomKey(e) {
 }
 
 addEventListener("keydown", onKey, true);
+document.addEventListener("berth:open-terminal", (e) => toTab(() => tabs.openNamed(String(e.detail?.name ?? ""), e.detail?.title)));
 byId("more").hidden = false;
 byId("more").addEventListener("click", () => palette.toggle());
 byId("shell").addEventListener("focus", () => tabs.focus());

@@ -4,6 +4,7 @@ import { setPref, stash, take } from "./prefs.js";
 import { onTheme } from "./themes.js";
 
 const RECONNECTING_AFTER = 400; // ms: a link that is back sooner is not worth a word
+const TERMINAL = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
 const PROMPT_WITHIN = 2000; // ms
 
 // Tabs are the session's terminals: those that the machine has, so that a reload finds all of them again.
@@ -13,6 +14,7 @@ export class Tabs {
     this.api = api;
     this.notices = notices;
     this.list = [];
+    this.named = take("named." + session.id) ?? {}; // titles that were given, not a program's
     this.bar = byId("tabs");
     this.area = byId("terminals");
     this.linkText = byId("link");
@@ -29,6 +31,8 @@ export class Tabs {
         const found = await this.api.terminals();
         byId("waiting").hidden = true;
         document.querySelector(".tabbar").hidden = false;
+        for (const name of Object.keys(this.named)) if (!found?.some((t) => t.name === name)) delete this.named[name];
+        stash("named." + this.session.id, this.named);
         for (const t of found ?? []) this.add(t.name, t.title);
         const last = take("tab." + this.session.id);
         if (!this.list.length) this.add("1");
@@ -49,6 +53,7 @@ export class Tabs {
       notice: (text) => this.notices.show("terminal", text),
       hover: (uri) => this.hover(uri),
       deleted: () => this.remove(tab),
+      close: () => this.close(tab),
     };
     tab.terminal = new Terminal(name, this.api, this.session.id, events);
     tab.label = el("span", { class: "tab-title" });
@@ -64,7 +69,8 @@ export class Tabs {
   }
 
   rename(tab, text) {
-    tab.label.textContent = text ? `${tab.name} ${text}` : `shell ${tab.name}`;
+    text = this.named[tab.name] || text;
+    tab.label.textContent = text ? `${tab.name} ${text}` : /^\d+$/.test(tab.name) ? `shell ${tab.name}` : tab.name;
     tab.button.title = tab.label.textContent;
   }
 
@@ -73,6 +79,14 @@ export class Tabs {
     let n = 1;
     while (this.list.some((t) => t.name === String(n))) n++;
     this.activate(this.add(String(n)));
+  }
+
+  // openNamed shows a terminal that the machine has already, with a name of its own: a shell in a step of a build.
+  openNamed(name, title = "") {
+    if (!TERMINAL.test(name)) return;
+    this.named[name] = plain(String(title));
+    this.activate(this.list.find((t) => t.name === name) ?? this.add(name));
+    stash("named." + this.session.id, this.named);
   }
 
   // type puts a text behind the prompt that is seen. Nothing is run: that is the visitor's to do.

@@ -44,11 +44,12 @@ export const fontSize = () => Math.min(32, Math.max(8, Number(pref("font-size"))
 
 // Terminal is one shell on the page: xterm.js over a Link.
 export class Terminal {
-  // events: title(text), state(text), bell(), notice(text), hover(uri or ""), deleted()
+  // events: title(text), state(text), bell(), notice(text), hover(uri or ""), deleted(), close()
   constructor(name, api, sessionID, events) {
     this.name = name;
     this.events = events;
     this.running = true;
+    this.once = name.startsWith("debug-"); // in a step of a build: its state is gone with it
     this.key = `typed.${sessionID}.${name}`;
     this.screen = el("div", { class: "screen" });
     this.foot = el("div", { class: "foot", role: "status", hidden: true });
@@ -90,7 +91,7 @@ export class Terminal {
     const { term } = this;
     term.onData((data) => {
       if (this.replaying && REPLY.test(data)) return;
-      if (!this.foot.hidden && data === "\r") return this.restart(); // nobody else would read it
+      if (!this.foot.hidden && data === "\r") return this.once ? this.events.close() : this.restart(); // nobody else would read it
       if (this.ctrl && data.length === 1) {
         data = String.fromCharCode(data.toUpperCase().charCodeAt(0) & 0x1f);
         this.onCtrlUsed?.();
@@ -210,9 +211,11 @@ export class Terminal {
   }
 
   ended(text) {
-    const again = el("button", { type: "button", class: "primary", onclick: () => this.restart() }, "Restart");
-    const hint = el("span", { class: "hint" }, "or press enter");
-    this.foot.replaceChildren(el("span", {}, text), again, hint);
+    const act = this.once
+      ? el("button", { type: "button", onclick: () => this.events.close() }, "Close")
+      : el("button", { type: "button", class: "primary", onclick: () => this.restart() }, "Restart");
+    const hint = el("span", { class: "hint" }, this.once ? "or press enter; the step in the build panel opens another" : "or press enter");
+    this.foot.replaceChildren(el("span", {}, text), act, hint);
     this.foot.hidden = false;
     setTimeout(() => this.fit(), 0);
   }

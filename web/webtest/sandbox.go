@@ -20,6 +20,7 @@ type Sandbox struct {
 	done   chan struct{}
 	once   sync.Once
 	docker *Docker
+	builds *Builds
 
 	mu        sync.Mutex
 	terminals map[string]*Terminal
@@ -40,6 +41,8 @@ func NewSandbox() *Sandbox {
 	mux.HandleFunc("/v1/files/", s.files)
 	s.docker.register(mux)
 	s.docker.registerVolumes(mux)
+	s.builds = newBuilds(s.Terminal)
+	s.builds.register(mux)
 	s.portRoutes(mux)
 	s.server = &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { //nolint:gosec // in memory
 		s.mu.Lock()
@@ -132,6 +135,9 @@ func (s *Sandbox) Seen() []http.Header {
 // Docker is the one in it.
 func (s *Sandbox) Docker() *Docker { return s.docker }
 
+// Builds are those in it.
+func (s *Sandbox) Builds() *Builds { return s.builds }
+
 // Terminal returns the terminal of that name, which is made where there is none.
 func (s *Sandbox) Terminal(name string) *Terminal {
 	s.mu.Lock()
@@ -196,6 +202,9 @@ func (s *Sandbox) exec(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Sandbox) files(w http.ResponseWriter, r *http.Request) {
+	if s.builds.file(w, r) {
+		return
+	}
 	switch {
 	case r.URL.Path == "/v1/files/early":
 		w.WriteHeader(http.StatusContinue)
