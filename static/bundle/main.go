@@ -42,7 +42,7 @@ func run(dir string, check bool) error {
 
 // build returns the files of dist by name, the manifest among them.
 func build(dir string) (map[string][]byte, error) {
-	entries := []string{"theme.js", "home.js", "session.js", "docker.js", "base.css", "session.css", "icon.svg"}
+	entries := []string{"theme.js", "home.js", "session.js", "docker.js", "files.js", "editor.js", "base.css", "session.css", "icon.svg"}
 	paths := make([]string, len(entries))
 	for i, e := range entries {
 		paths[i] = filepath.Join(dir, "src", e)
