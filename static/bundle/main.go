@@ -42,7 +42,9 @@ func run(dir string, check bool) error {
 
 // build returns the files of dist by name, the manifest among them.
 func build(dir string) (map[string][]byte, error) {
-	entries := []string{"theme.js", "home.js", "session.js", "docker.js", "build.js", "base.css", "session.css", "build.css", "icon.svg"}
+	entries := []string{
+		"theme.js", "home.js", "session.js", "docker.js", "build.js", "files.js", "editor.js", "base.css", "session.css", "build.css", "icon.svg",
+	}
 	paths := make([]string, len(entries))
 	for i, e := range entries {
 		paths[i] = filepath.Join(dir, "src", e)

@@ -17,7 +17,7 @@ const PHONE = matchMedia("(max-width: 600px)");
 // Dock is the frame of the panels below the shell: tabs, height, folded or not. On a phone the panels are tabs beside the
 // shell. What fills them is a script of its own, which is fetched when the first panel is opened.
 export class Dock {
-  // ctx: {session, api, tabs, notices}
+  // ctx: {session, api, tabs, notices, column}
   constructor(ctx) {
     this.ctx = ctx;
     this.node = byId("dock");
@@ -39,6 +39,7 @@ export class Dock {
     document.addEventListener("berth:inspect-image", (e) => this.inspect(e.detail));
     document.addEventListener("berth:open-panel", (e) => e.detail?.panel in NAMES && this.open(e.detail.panel));
     document.addEventListener("berth:build", (e) => this.toBuild((b) => b.buildFile(String(e.detail?.path ?? ""))));
+    addEventListener("berth:column", () => this.paint());
     this.paint();
   }
 
@@ -54,21 +55,31 @@ export class Dock {
 
   press(name) {
     if (name === "shell") this.toShell();
+    else if (name === "files") this.toFiles();
     else if (name === this.current && !PHONE.matches) this.close(true);
     else this.open(name);
   }
 
   toShell() {
     if (PHONE.matches) this.close();
-    this.ctx.tabs.focus();
+    this.ctx.column.leave();
+    this.ctx.tabs.toTerminal();
+  }
+
+  // toFiles shows the files where they are a tab: on a phone.
+  toFiles() {
+    this.close();
+    this.ctx.column.open();
   }
 
   // leave gives the shell the window of a phone; elsewhere the panel stays.
   leave() {
+    this.ctx.column.leave();
     if (PHONE.matches) this.close();
   }
 
   async open(name) {
+    this.ctx.column.leave();
     this.current = this.last = name;
     this.paint();
     const part = await (name === "build" ? this.loadBuild() : this.load());
@@ -138,7 +149,7 @@ export class Dock {
   }
 
   paint() {
-    const shown = this.current ?? (PHONE.matches ? "shell" : null);
+    const shown = this.current ?? (PHONE.matches ? (this.ctx.column.onPhone ? "files" : "shell") : null);
     this.node.classList.toggle("open", Boolean(this.current));
     document.body.classList.toggle("docked", Boolean(this.current));
     this.body.hidden = this.grip.hidden = !this.current;
@@ -185,7 +196,7 @@ export class Dock {
     if (!step || !all.includes(e.target)) return;
     e.preventDefault();
     const next = all[(all.indexOf(e.target) + step + all.length) % all.length];
-    if (next.dataset.panel !== "shell" && this.current) this.open(next.dataset.panel);
+    if (next.dataset.panel in NAMES && this.current) this.open(next.dataset.panel);
     this.tabs.forEach((t) => (t.tabIndex = t === next ? 0 : -1));
     next.focus();
   }
@@ -194,7 +205,7 @@ export class Dock {
     const { grip } = this;
     this.height = Number(pref("dock-height")) || 0;
     const set = (px, keep) => {
-      const most = Math.max(LEAST, this.node.parentElement.clientHeight - SHELL_LEAST);
+      const most = Math.max(LEAST, document.body.clientHeight - SHELL_LEAST);
       this.height = px ? Math.min(most, Math.max(LEAST, px)) : 0;
       if (this.height) this.node.style.setProperty("--dock", `${this.height}px`);
       else this.node.style.removeProperty("--dock");

@@ -12,20 +12,22 @@ export function el(tag, attributes = {}, ...children) {
 
 export const byId = (id) => document.getElementById(id);
 
-// confirmIn asks a question in the page, never in a browser dialog, and resolves to whether the answer was yes.
-export function confirmIn({ title, text, yes, danger = true }) {
+// confirmIn asks a question in the page, never in a browser dialog, and resolves to whether the answer was yes; to "more"
+// where it was a third one.
+export function confirmIn({ title, text, yes, more, danger = true }) {
   return new Promise((resolve) => {
     const box = el("dialog", { class: "ask", "aria-labelledby": "ask-title" });
     const no = el("button", { type: "button", onclick: () => box.close("no") }, "Cancel");
     const ok = el("button", { type: "button", class: danger ? "danger solid" : "primary", onclick: () => box.close("yes") }, yes);
-    box.append(el("h2", { id: "ask-title" }, title), el("p", {}, text), el("div", { class: "actions" }, ok, no));
+    const other = more && el("button", { type: "button", class: "primary", onclick: () => box.close("more") }, more);
+    box.append(el("h2", { id: "ask-title" }, title), el("p", {}, text), el("div", { class: "actions" }, ...[other, ok, no].filter(Boolean)));
     box.addEventListener("close", () => {
       box.remove();
-      resolve(box.returnValue === "yes");
+      resolve(box.returnValue === "more" ? "more" : box.returnValue === "yes");
     });
     document.body.append(box);
     box.showModal();
-    ok.focus();
+    (other || ok).focus();
   });
 }
 

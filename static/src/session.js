@@ -1,9 +1,13 @@
 import { API } from "./api.js";
 import { Builds } from "./builds.js";
 import { Clock } from "./clock.js";
+import { Column } from "./column.js";
 import { Dock } from "./dock.js";
+import { Documents } from "./documents.js";
 import { byId, confirmIn } from "./dom.js";
 import { Feed } from "./feed.js";
+import { Store } from "./files/store.js";
+import { Watch } from "./files/watch.js";
 import { keyRow } from "./keys.js";
 import { Meters } from "./meters.js";
 import { Notices } from "./notices.js";
@@ -17,10 +21,14 @@ const start = JSON.parse(document.body.dataset.session);
 const api = new API(start.session.id);
 const notices = new Notices();
 const tabs = new Tabs(start.session, api, notices);
+const store = new Store(api.base);
+const watch = new Watch(store);
+const column = new Column({ session: start.session, store, watch, notices });
 const time = new Clock(start.now);
 const builds = new Builds(api);
-const dock = new Dock({ session: start.session, api, tabs, notices, builds, skew: () => time.skew });
+const dock = new Dock({ session: start.session, api, tabs, notices, column, builds, skew: () => time.skew });
 builds.watch((list) => dock.building(list));
+const documents = new Documents({ session: start.session, api, store, watch, tabs, notices, toShell: () => dock.leave() });
 const ports = new Ports(start.session, api);
 const meters = new Meters(start.session.limits);
 let state = "";
@@ -39,11 +47,13 @@ function onSession(s) {
       return wait(`Starting ${start.title}`, "Its disk, network and shell are being made. This usually takes less than a second.");
     case "ready":
       dock.ready();
+      column.ready();
       ports.start();
       builds.start();
       return void tabs.load();
     case "ending":
       tabs.stop();
+      stopFiles();
       dock.stop();
       ports.stop();
       builds.stop();
@@ -52,6 +62,11 @@ function onSession(s) {
     case "ended":
       return leave();
   }
+}
+
+function stopFiles() {
+  column.stop();
+  watch.stop();
 }
 
 function wait(title, text) {
@@ -65,6 +80,7 @@ function wait(title, text) {
 function leave() {
   feed.stop();
   tabs.stop();
+  stopFiles();
   dock.stop();
   ports.stop();
   builds.stop();
@@ -136,9 +152,9 @@ function actions() {
   return [
     { name: "Go to the shell", keys: "ctrl-`", run: () => dock.toShell(), off: !ready },
     { name: "New terminal", run: () => toTab(() => tabs.open()), off: !ready || byId("new-tab").disabled },
-    { name: "Close this terminal", run: () => tabs.close(tabs.active), off: !ready || !tabs.active },
-    ...tabs.list.slice(0, 9).map((t, i) => ({ name: `Terminal ${t.label.textContent}`, keys: `ctrl-${i + 1}`, run: () => toTab(() => tabs.activate(t)), off: !ready })),
-    { name: "Copy the selection", keys: "ctrl-shift-c", run: () => tabs.active.terminal.copy(), off: !tabs.active?.terminal.term.hasSelection() },
+    { name: tabs.active?.document ? "Close this file" : "Close this terminal", run: () => tabs.close(tabs.active), off: !ready || !tabs.active },
+    ...tabs.list.slice(0, 9).map((t, i) => ({ name: `${t.document ? "File" : "Terminal"} ${t.label.textContent}`, keys: `ctrl-${i + 1}`, run: () => toTab(() => tabs.activate(t)), off: !ready })),
+    { name: "Copy the selection", keys: "ctrl-shift-c", run: () => tabs.active.terminal.copy(), off: !tabs.active?.terminal?.term.hasSelection() },
     { name: "Extend the session", run: extend, off: byId("extend").disabled },
     { name: "End all programs", run: endPrograms, off: !ready },
     { name: "End the session", run: end, off: byId("end").disabled },
@@ -151,6 +167,8 @@ function actions() {
     { name: "Draw with WebGL or without", run: renderer },
     { name: "To the first page", run: () => location.assign("/") },
     ...ports.actions(),
+    ...documents.actions(),
+    ...column.actions(ready),
     ...dock.actions(ready),
   ];
 }
@@ -163,19 +181,19 @@ function toTab(go) {
 
 function screenReader() {
   const on = toggle("screen-reader", "on", "off");
-  tabs.list.forEach((t) => t.terminal.setScreenReader(on));
+  tabs.terminals.forEach((t) => t.terminal.setScreenReader(on));
 }
 
 function renderer() {
   toggle("renderer", "dom", "webgl");
-  const t = tabs.active?.terminal;
+  const t = tabs.lastTerminal?.terminal;
   t?.webgl?.dispose();
   if (t) t.webgl = null;
-  t?.accelerate();
+  if (t && tabs.active.terminal === t) t.accelerate();
 }
 
 const palette = new Palette(actions, () => {
-  tabs.active?.terminal.input("\x0b");
+  tabs.active?.terminal?.input("\x0b");
   tabs.focus();
 });
 

@@ -1,4 +1,5 @@
 import { byId, confirmIn, el } from "./dom.js";
+import { icon } from "./icons.js";
 import { Terminal, fontSize, plain } from "./terminal.js";
 import { setPref, stash, take } from "./prefs.js";
 import { onTheme } from "./themes.js";
@@ -7,7 +8,8 @@ const RECONNECTING_AFTER = 400; // ms: a link that is back sooner is not worth a
 const TERMINAL = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
 const PROMPT_WITHIN = 2000; // ms
 
-// Tabs are the session's terminals: those that the machine has, so that a reload finds all of them again.
+// Tabs are the session's terminals, those that the machine has, so that a reload finds all of them again; and behind them
+// the files that are open. What a tab shows is its view: a Terminal, or a Document.
 export class Tabs {
   constructor(session, api, notices) {
     this.session = session;
@@ -21,7 +23,7 @@ export class Tabs {
     this.plus = byId("new-tab");
     this.plus.addEventListener("click", () => this.open());
     this.bar.addEventListener("keydown", (e) => this.arrows(e));
-    onTheme(() => this.list.forEach((t) => t.terminal.setTheme()));
+    onTheme(() => this.list.forEach((t) => t.view.setTheme()));
   }
 
   // load asks the machine which terminals it has, for as long as it takes.
@@ -35,13 +37,18 @@ export class Tabs {
         stash("named." + this.session.id, this.named);
         for (const t of found ?? []) this.add(t.name, t.title);
         const last = take("tab." + this.session.id);
-        if (!this.list.length) this.add("1");
+        this.restore?.();
+        if (!this.terminals.length) this.add("1");
         return this.activate(this.list.find((t) => t.name === last) ?? this.list[0]);
       } catch (err) {
         if (this.stopped || err.status === 404 || err.status === 410) return;
         await new Promise((done) => setTimeout(done, wait));
       }
     }
+  }
+
+  get terminals() {
+    return this.list.filter((t) => t.terminal);
   }
 
   add(name, title = "") {
@@ -55,17 +62,31 @@ export class Tabs {
       deleted: () => this.remove(tab),
       close: () => this.close(tab),
     };
-    tab.terminal = new Terminal(name, this.api, this.session.id, events);
-    tab.label = el("span", { class: "tab-title" });
-    tab.button = el("button", { type: "button", role: "tab", id: `tab-${name}`, "aria-controls": `terminal-${name}`, "aria-selected": "false", tabindex: "-1", onclick: () => this.activate(tab) }, tab.label);
-    tab.item = el("div", { class: "tab", role: "presentation" }, tab.button,
-      el("button", { type: "button", class: "tab-close quiet", "aria-label": `Close terminal ${name}`, title: "Close", onclick: () => this.close(tab) }, "×"));
-    this.bar.append(tab.item);
-    this.area.append(tab.terminal.node);
-    this.list.push(tab);
+    tab.terminal = tab.view = new Terminal(name, this.api, this.session.id, events);
+    this.place(tab, `terminal-${name}`, `Close terminal ${name}`, this.terminals.length);
     this.rename(tab, plain(title ?? ""));
     this.limits();
     return tab;
+  }
+
+  // addDocument adds an open file. view: as a Terminal's, and mayClose().
+  addDocument(view) {
+    const tab = { name: "file:" + view.key, view, document: view };
+    this.place(tab, view.node.id, `Close ${view.name}`, this.list.length);
+    tab.item.classList.add("of-file");
+    tab.button.prepend(icon("file"));
+    return tab;
+  }
+
+  // place makes a tab's button, at its place in the row.
+  place(tab, controls, closes, at) {
+    tab.label = el("span", { class: "tab-title" });
+    tab.button = el("button", { type: "button", role: "tab", id: `tab-${tab.name}`, "aria-controls": controls, "aria-selected": "false", tabindex: "-1", onclick: () => this.activate(tab) }, tab.label);
+    tab.closer = el("button", { type: "button", class: "tab-close quiet", "aria-label": closes, title: "Close", onclick: () => this.close(tab) }, "×");
+    tab.item = el("div", { class: "tab", role: "presentation" }, tab.button, tab.closer);
+    this.bar.insertBefore(tab.item, this.list[at]?.item ?? null);
+    this.area.append(tab.view.node);
+    this.list.splice(at, 0, tab);
   }
 
   rename(tab, text) {
@@ -77,7 +98,7 @@ export class Tabs {
   open() {
     if (this.plus.disabled) return;
     let n = 1;
-    while (this.list.some((t) => t.name === String(n))) n++;
+    while (this.terminals.some((t) => t.name === String(n))) n++;
     this.activate(this.add(String(n)));
   }
 
@@ -91,8 +112,9 @@ export class Tabs {
 
   // type puts a text behind the prompt that is seen. Nothing is run: that is the visitor's to do.
   type(text) {
-    if (!this.active?.terminal.running) this.open();
-    this.active.terminal.input(text);
+    this.toTerminal();
+    if (!this.active?.terminal?.running) this.open();
+    this.active?.terminal?.input(text);
     this.focus();
   }
 
@@ -107,7 +129,7 @@ export class Tabs {
 
   limits() {
     const most = this.session.limits.terminals;
-    this.plus.disabled = most > 0 && this.list.length >= most;
+    this.plus.disabled = most > 0 && this.terminals.length >= most;
     this.plus.title = this.plus.disabled ? `This session has at most ${most} terminals` : "New terminal";
   }
 
@@ -118,17 +140,20 @@ export class Tabs {
       t.item.classList.toggle("on", on);
       t.button.setAttribute("aria-selected", String(on));
       t.button.tabIndex = on ? 0 : -1;
-      if (!on) t.terminal.hide();
+      if (!on) t.view.hide();
     }
     this.active = tab;
+    if (tab.terminal) this.lastTerminal = tab;
+    document.body.classList.toggle("editing", !tab.terminal);
     tab.item.classList.remove("rang");
     tab.item.scrollIntoView({ block: "nearest", inline: "nearest" });
-    tab.terminal.show();
+    tab.view.show();
     this.linkState(tab, tab.state);
     stash("tab." + this.session.id, tab.name);
   }
 
   async close(tab) {
+    if (tab.document) return (await tab.document.mayClose()) ? this.remove(tab) : this.focus();
     const sure = !tab.terminal.running || (await confirmIn({
       title: `Close terminal ${tab.name}?`, text: "What runs in it is ended.", yes: "Close it",
     }));
@@ -146,8 +171,9 @@ export class Tabs {
     const at = this.list.indexOf(tab);
     if (at < 0 || this.stopped) return;
     this.list.splice(at, 1);
-    tab.terminal.close();
+    tab.view.close();
     tab.item.remove();
+    if (this.lastTerminal === tab) this.lastTerminal = null;
     this.limits();
     if (this.active !== tab) return;
     if (this.list.length) this.activate(this.list[Math.min(at, this.list.length - 1)]);
@@ -187,17 +213,24 @@ export class Tabs {
   }
 
   focus() {
-    this.active?.terminal.term.focus();
+    this.active?.view.focus();
+  }
+
+  // toTerminal goes to the shell that was used last, where a file is seen.
+  toTerminal() {
+    const tab = this.active?.terminal ? this.active : (this.lastTerminal ?? this.terminals[0]);
+    if (tab && tab !== this.active) this.activate(tab);
+    else this.focus();
   }
 
   zoom(by) {
     const size = by === 0 ? 14 : Math.min(32, Math.max(8, fontSize() + by));
     setPref("font-size", String(size));
-    this.list.forEach((t) => t.terminal.setFont(size));
+    this.list.forEach((t) => t.view.setFont(size));
   }
 
   stop() {
     this.stopped = true;
-    this.list.forEach((t) => t.terminal.link.stop());
+    this.list.forEach((t) => t.view.stop?.() ?? t.terminal?.link.stop());
   }
 }

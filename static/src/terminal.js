@@ -153,6 +153,10 @@ export class Terminal {
     this.term.focus();
   }
 
+  focus() {
+    this.term.focus();
+  }
+
   hide() {
     this.node.hidden = true;
     this.webgl?.dispose(); // browsers have few contexts: one for the tab that is seen

@@ -15,7 +15,7 @@ import (
 	"berth/web/webtest"
 )
 
-const dockerfile = `# syntax=docker/dockerfile:1
+const builtDockerfile = `# syntax=docker/dockerfile:1
 FROM golang:1.26 AS build
 WORKDIR /src
 COPY go.mod ./
@@ -123,8 +123,8 @@ func box(does string) string {
 	return fmt.Sprintf(`[...document.querySelectorAll("#dock-build .step")].find((s) => s.checkVisibility() && s.title === %q)`, does)
 }
 
-// choose selects a step once it is there.
-func choose(does string) step {
+// chooseStep selects a step once it is there.
+func chooseStep(does string) step {
 	return chromedp.Steps(until(box(does)), do(box(does)+`.click()`))
 }
 
@@ -155,7 +155,7 @@ func told(js string) step { return until("window.told.some((e) => " + js + ")") 
 func (s *site) withDockerfile(t *testing.T, ctx context.Context) *webtest.Builds {
 	t.Helper()
 	b := s.builds(s.open(t, ctx))
-	b.PutFile("/root/app/Dockerfile", dockerfile)
+	b.PutFile("/root/app/Dockerfile", builtDockerfile)
 	b.PutFile("/root/app/main.go", "package main\n")
 	return b
 }
@@ -208,9 +208,9 @@ func TestBuildIsLive(t *testing.T) {
 		t.Fatal(err)
 	}
 	run(t, ctx, "time goes on", until(fmt.Sprintf(`%s.querySelector(".time").textContent !== %q`, box("RUN go mod download"), first)))
-	run(t, ctx, "progress of a pull", choose("FROM debian:bookworm-slim"), says(`document.querySelector(".pulling").innerText`, "20 MB of 40 MB"), until(`document.querySelector(".pulling progress").value === 20 * 2**20`))
+	run(t, ctx, "progress of a pull", chooseStep("FROM debian:bookworm-slim"), says(`document.querySelector(".pulling").innerText`, "20 MB of 40 MB"), until(`document.querySelector(".pulling progress").value === 20 * 2**20`))
 	x.Log("sha256:b4", 2, "go: downloading example.org/a v1.0.0\n10%\r55%\r")
-	run(t, ctx, "the log of the step", choose("RUN go mod download"), says(logText, "downloading example.org/a v1.0.0\n55%"))
+	run(t, ctx, "the log of the step", chooseStep("RUN go mod download"), says(logText, "downloading example.org/a v1.0.0\n55%"))
 	x.Log("sha256:b4", 2, "100%\ndone in \x1b[32mgreen\x1b[0m\n")
 	run(t, ctx, "carriage returns and colours", until(logText+`.endsWith("v1.0.0\n100%\ndone in green")`), until(`document.querySelector(".steplog .fg-2").textContent === "green"`))
 	run(t, ctx, "marks for the editor", told(`e.event === "berth:build-marks" && e.path === "/root/app/Dockerfile" && e.marks.some((m) => m.line === 5 && m.kind === "running") && e.marks.some((m) => m.line === 2 && m.kind === "cached")`))
@@ -258,7 +258,7 @@ func TestBuildFailsAndIsDebugged(t *testing.T) {
 	faults := watch(t, ctx)
 	id := s.open(t, ctx)
 	b := s.builds(id)
-	b.PutFile("/root/web app/docker/Dockerfile.dev", dockerfile)
+	b.PutFile("/root/web app/docker/Dockerfile.dev", builtDockerfile)
 	b.Started(fail)
 	run(t, ctx, "an editor asks for it", listen("berth:open-file", "berth:open-terminal", "berth:build-marks"), do(`document.dispatchEvent(new CustomEvent("berth:build", { detail: { path: "/root/web app/docker/Dockerfile.dev" } }))`),
 		says(stripText, "failed after"), says(stripText, "at RUN go build -o /app ."), until(`document.getElementById("build-tag").value === "docker"`))
@@ -272,7 +272,7 @@ func TestBuildFailsAndIsDebugged(t *testing.T) {
 	}
 	run(t, ctx, "its end offers no restart", typed("exit 3\r"), says(`document.querySelector(".pane:not([hidden]) .foot").innerText`, "Ended with exit status 3."),
 		until(`document.querySelector(".pane:not([hidden]) .foot button").textContent === "Close"`), typed("\r"), until(`document.querySelectorAll(".tab").length === 1`))
-	run(t, ctx, "a shell after a finished step", choose("COPY . ."), until(`document.querySelector(".detail .acts button").textContent === "open a shell here"`), click(`.detail .acts button`), until(`document.querySelector(".tab.on .tab-title").textContent.startsWith("debug-2 COPY")`))
+	run(t, ctx, "a shell after a finished step", chooseStep("COPY . ."), until(`document.querySelector(".detail .acts button").textContent === "open a shell here"`), click(`.detail .acts button`), until(`document.querySelector(".tab.on .tab-title").textContent.startsWith("debug-2 COPY")`))
 	run(t, ctx, "it is there after a reload", chromedp.Reload(), until(`[...document.querySelectorAll(".tab-title")].some((t) => t.textContent.startsWith("debug-2"))`))
 	b.Refuse("This machine has no room for another build.")
 	run(t, ctx, "refused in a sentence", click("#dock-build .go"), says(`document.querySelector(".build-form .hint").innerText`, "no room for another build"),
@@ -326,7 +326,7 @@ func TestBuildHistoryAndCompare(t *testing.T) {
 	succeed(y, true, fields{"ended_at": old.Add(64 * time.Second)})
 	fail(b.New(fields{"tags": []string{"broken"}}))
 	run(t, ctx, "history", panel("build"), until(`document.querySelectorAll(".builds li").length === 3`), says(stripText, "broken failed"))
-	run(t, ctx, "an earlier one with graph and log", click(`.builds li:nth-child(2) .build`), says(stripText, "built in 4.0 s"), choose("RUN go build -o /app ."), says(logText, "building example.org/app"), boxIs("RUN go mod download", "cached"))
+	run(t, ctx, "an earlier one with graph and log", click(`.builds li:nth-child(2) .build`), says(stripText, "built in 4.0 s"), chooseStep("RUN go build -o /app ."), says(logText, "building example.org/app"), boxIs("RUN go mod download", "cached"))
 	run(t, ctx, "compare", do(`document.querySelector(".builds li:nth-child(3) [aria-label^=Compare]").click()`), visible(".compared"),
 		says(`document.querySelector(".verdict").innerText`, "The newer build took 4.0 s, 26.0 s less than the older one (30.0 s)."), says(`document.querySelector(".verdict").innerText`, "“RUN go mod download” came from the cache this time, as did 1 other"),
 		says(`document.querySelector(".verdict").innerText`, "Its image is 30 MB smaller."), until(`document.querySelectorAll(".compared tbody tr").length === 10`), says(`document.querySelector(".compared tfoot").innerText`, "30.0 s"))
@@ -345,7 +345,7 @@ func TestBuildComesBack(t *testing.T) {
 	s, ctx := newSite(t), newBrowser(t)
 	id := s.open(t, ctx)
 	b, machine := s.builds(id), s.Sandbox(id)
-	b.PutFile("/root/app/Dockerfile", dockerfile)
+	b.PutFile("/root/app/Dockerfile", builtDockerfile)
 	x := b.New(nil)
 	begin(x)
 	runs(x, "b4")
@@ -391,7 +391,7 @@ func TestHostileBuild(t *testing.T) {
 	x.Step("sha256:z", fields{"stage": "s", "inputs": []string{"sha256:y"}, "instruction": "RUN z"})
 	x.Warn(fields{"message": bad, "url": "javascript:alert(1)", "rule": bad, "line": 1})
 	x.Log("sha256:y", 1, "\x1b[31m"+bad+"\x1b]8;;javascript:alert(1)\x07link\x1b[0m\u2028two\n")
-	run(t, ctx, "it is text", panel("build"), choose("RUN y"), says(logText, `<img src=x onerror=alert(1)>`), click(".strip .warn"), until(`document.querySelectorAll("#dock-build .step").length === 4`), fits(),
+	run(t, ctx, "it is text", panel("build"), chooseStep("RUN y"), says(logText, `<img src=x onerror=alert(1)>`), click(".strip .warn"), until(`document.querySelectorAll("#dock-build .step").length === 4`), fits(),
 		until(`!document.querySelector("#dock-build img, #dock-build script")`), until(`![...document.querySelectorAll("#dock-build a")].some((a) => a.protocol !== "http:")`))
 	line := strings.Repeat("x", 199) + "\n"
 	block := strings.Repeat(line, 256) // 50 KB

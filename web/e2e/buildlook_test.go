@@ -26,12 +26,12 @@ func TestBuildPanelFits(t *testing.T) {
 				picture(t, ctx, "build-"+name+"-"+size.name)
 			}
 			shot("empty", panel("build"), visible(".no-builds"))
-			b.PutFile("/root/app/Dockerfile", dockerfile)
+			b.PutFile("/root/app/Dockerfile", builtDockerfile)
 			old := time.Now().UTC().Add(-20 * time.Minute)
 			x := b.New(fields{"started_at": old, "source": "docker"})
 			succeed(x, false, fields{"ended_at": old.Add(34600 * time.Millisecond), "image_size": 121 << 20})
 			shot("options", chromedp.Reload(), says(stripText, "built in"), click(".build-form .row .quiet"), press("Add a build argument"), do(`document.querySelector(".arg input").value = "VERSION"; document.getElementById("build-no-cache").click()`))
-			shot("done", click(".build-form .row .quiet"), choose("RUN go build -o /app ."), says(logText, "building"))
+			shot("done", click(".build-form .row .quiet"), chooseStep("RUN go build -o /app ."), says(logText, "building"))
 			y := b.New(fields{})
 			begin(y)
 			for _, c := range []string{"b1", "b2", "b3"} {
@@ -45,7 +45,7 @@ func TestBuildPanelFits(t *testing.T) {
 				y.Log("sha256:b4", 2, fmt.Sprintf("go: \x1b[36mdownloading\x1b[0m example.org/module/number%d \x1b[33mv1.%d.0\x1b[0m\n", i, i))
 			}
 			shot("running", says(stripText, "3 cached"), says(logText, "number39"))
-			shot("pulling", choose("FROM debian:bookworm-slim"), visible(".pulling"))
+			shot("pulling", chooseStep("FROM debian:bookworm-slim"), visible(".pulling"))
 			for _, c := range []string{"b4", "b5", "b6", "a1", "a2", "c1"} {
 				did(y, c, 900, 3<<20)
 			}

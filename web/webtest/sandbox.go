@@ -28,6 +28,7 @@ type Sandbox struct {
 	open      map[net.Conn]bool
 	refuse    bool
 	ports     map[uint16]http.Handler
+	fileTree  *fileTree // nil: nobody has asked for files yet
 }
 
 // NewSandbox starts one. Close ends it.
@@ -80,6 +81,7 @@ func (s *Sandbox) Close() {
 		close(s.done)
 		s.Cut()
 		_ = s.server.Close()
+		s.removeFiles()
 	})
 }
 
@@ -206,6 +208,8 @@ func (s *Sandbox) files(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	switch {
+	case isOfPage(r):
+		s.tree().api.ServeHTTP(w, r)
 	case r.URL.Path == "/v1/files/early":
 		w.WriteHeader(http.StatusContinue)
 		w.WriteHeader(http.StatusEarlyHints)

@@ -53,7 +53,7 @@ type Server struct {
 	Version string
 	Log     *slog.Logger
 
-	tunnels atomic.Int32
+	tunnels, watches atomic.Int32
 }
 
 // Handler returns the routes.
@@ -66,7 +66,7 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("DELETE /v1/processes", s.endProcesses)
 	mux.HandleFunc("GET /v1/files/{path...}", s.readFile)
 	mux.HandleFunc("PUT /v1/files/{path...}", s.writeFile)
-	mux.HandleFunc("POST /v1/files/{path...}", s.mkdir)
+	mux.HandleFunc("POST /v1/files/{path...}", s.postFile)
 	mux.HandleFunc("DELETE /v1/files/{path...}", s.removeFile)
 	mux.HandleFunc("GET /v1/ports", s.listPorts)
 	mux.HandleFunc("GET /v1/ports/{port}", s.openPort)
@@ -132,15 +132,17 @@ func (s *Server) endProcesses(w http.ResponseWriter, r *http.Request) {
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	status := http.StatusInternalServerError
 	switch {
-	case errors.Is(err, files.ErrArchive), errors.Is(err, files.ErrIsRoot), errors.Is(err, unix.ELOOP),
+	case errors.Is(err, files.ErrArchive), errors.Is(err, files.ErrIsRoot), errors.Is(err, files.ErrIntoItself), errors.Is(err, unix.ELOOP),
 		errors.Is(err, unix.ENAMETOOLONG), errors.Is(err, unix.EINVAL): // EINVAL: a name that holds a zero byte
 		status = http.StatusBadRequest
+	case errors.Is(err, files.ErrChanged):
+		status = http.StatusPreconditionFailed
 	case errors.Is(err, fs.ErrNotExist):
 		status = http.StatusNotFound
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, unix.EROFS):
 		status = http.StatusForbidden
-	case errors.Is(err, files.ErrNotRegular), errors.Is(err, fs.ErrExist), errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.EISDIR),
-		errors.Is(err, unix.EBUSY):
+	case errors.Is(err, files.ErrNotRegular), errors.Is(err, files.ErrOtherVolume), errors.Is(err, fs.ErrExist),
+		errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.EISDIR), errors.Is(err, unix.EBUSY):
 		status = http.StatusConflict
 	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
 		status = http.StatusInsufficientStorage

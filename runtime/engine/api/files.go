@@ -1,11 +1,16 @@
 package api
 
 import (
+	"errors"
+	"io/fs"
 	"mime"
 	"net/http"
 	"net/url"
 	"path"
 	"strconv"
+	"strings"
+
+	"berth/runtime/engine/files"
 )
 
 func filePath(r *http.Request) string { return path.Clean("/" + r.PathValue("path")) }
@@ -13,6 +18,10 @@ func filePath(r *http.Request) string { return path.Clean("/" + r.PathValue("pat
 func wantsTar(r *http.Request) bool { return r.URL.Query().Get("archive") == "tar" }
 
 func (s *Server) readFile(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodGet && isOn(r.URL.Query(), "watch") {
+		s.watchFiles(w, r)
+		return
+	}
 	name, tree := filePath(r), s.Workspace.Files()
 	f, info, err := tree.Open(name)
 	if err != nil {
@@ -33,14 +42,10 @@ func (s *Server) readFile(w http.ResponseWriter, r *http.Request) {
 			panic(http.ErrAbortHandler) // the client must not take half an archive for a whole one
 		}
 	case info.IsDir():
-		entries, err := tree.List(name)
-		if err != nil {
-			s.fail(w, r, err)
-			return
-		}
-		answer(w, entries)
+		s.list(w, r, name)
 	default:
 		w.Header().Set("Content-Type", "application/octet-stream")
+		w.Header().Set("ETag", `"`+files.Version(info)+`"`)
 		attach(w, path.Base(name))
 		http.ServeContent(w, r, "", info.ModTime(), f)
 	}
@@ -52,29 +57,88 @@ func attach(w http.ResponseWriter, name string) {
 	w.Header().Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": name}))
 }
 
-func (s *Server) writeFile(w http.ResponseWriter, r *http.Request) {
-	name, tree := filePath(r), s.Workspace.Files()
-	write := tree.Write
-	if wantsTar(r) {
-		write = tree.ReadTar
+// list answers with a directory's entries: all, or a page of them, which begins after a name.
+func (s *Server) list(w http.ResponseWriter, r *http.Request, name string) {
+	q, limit := r.URL.Query(), 0
+	if q.Has("limit") {
+		var err error
+		if limit, err = strconv.Atoi(q.Get("limit")); err != nil || limit < 1 {
+			problem(w, http.StatusBadRequest, "limit is how many entries to list: a number from 1")
+			return
+		}
 	}
-	if err := write(name, r.Body); err != nil {
+	entries, err := s.Workspace.Files().Page(name, q.Get("after"), limit)
+	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
+	answer(w, entries)
+}
+
+func (s *Server) writeFile(w http.ResponseWriter, r *http.Request) {
+	name, tree := filePath(r), s.Workspace.Files()
+	if wantsTar(r) {
+		if err := tree.ReadTar(name, r.Body); err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	info, err := tree.WriteIf(name, r.Body, condition(r.Header))
+	if errors.Is(err, fs.ErrExist) { // RFC 9110, 13.1.2
+		err = files.ErrChanged
+	}
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	w.Header().Set("ETag", `"`+files.Version(info)+`"`)
 	w.WriteHeader(http.StatusNoContent)
 }
 
-func (s *Server) mkdir(w http.ResponseWriter, r *http.Request) {
-	if on, err := strconv.ParseBool(orTrue(r.URL.Query(), "mkdir")); err != nil || !on {
-		problem(w, http.StatusBadRequest, "POST to a path makes a directory: add ?mkdir")
+// condition reads If-Match and If-None-Match: *. Weak tags match nothing (RFC 9110, 13.1.1).
+func condition(h http.Header) (c files.Condition) {
+	c.New = strings.TrimSpace(h.Get("If-None-Match")) == "*"
+	for tag := range strings.SplitSeq(h.Get("If-Match"), ",") {
+		switch tag = strings.TrimSpace(tag); tag {
+		case "":
+		case "*":
+			c.Exists = true
+		default:
+			c.Versions = append(c.Versions, strings.Trim(tag, `"`))
+		}
+	}
+	return c
+}
+
+// postFile makes a directory, or gives what is there another name.
+func (s *Server) postFile(w http.ResponseWriter, r *http.Request) {
+	q, tree := r.URL.Query(), s.Workspace.Files()
+	var err error
+	switch to := q.Get("rename"); {
+	case q.Has("rename") && path.IsAbs(to):
+		err = tree.Rename(filePath(r), to)
+	case q.Has("rename"):
+		problem(w, http.StatusBadRequest, "rename is the new path, from the root: ?rename=/new/path")
+		return
+	case isOn(q, "mkdir"):
+		err = tree.Mkdir(filePath(r))
+	default:
+		problem(w, http.StatusBadRequest, "POST to a path makes a directory or renames what is there: add ?mkdir or ?rename=/new/path")
 		return
 	}
-	if err := s.Workspace.Files().Mkdir(filePath(r)); err != nil {
+	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
 	w.WriteHeader(http.StatusCreated)
+}
+
+// isOn reads a switch, which may stand without a value.
+func isOn(q url.Values, key string) bool {
+	on, err := strconv.ParseBool(orTrue(q, key))
+	return err == nil && on
 }
 
 // orTrue reads a parameter that may stand without a value; "false" when it is absent.

@@ -2,7 +2,9 @@ package files
 
 import (
 	"io/fs"
+	"net/url"
 	"syscall"
+	"unicode/utf8"
 )
 
 // unixStat is what fs.FileInfo.Sys holds on Linux.
@@ -10,6 +12,9 @@ type unixStat = syscall.Stat_t
 
 func entryOf(info fs.FileInfo) Entry {
 	e := Entry{Name: info.Name(), Size: info.Size(), Mode: info.Mode().String(), ModTime: info.ModTime().UTC(), Type: typeOf(info.Mode())}
+	if !utf8.ValidString(e.Name) {
+		e.Encoded = url.PathEscape(e.Name)
+	}
 	if st, ok := info.Sys().(*unixStat); ok {
 		e.UID, e.GID = st.Uid, st.Gid
 	}

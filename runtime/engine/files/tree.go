@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"sort"
 	"time"
 
 	"github.com/cyphar/filepath-securejoin/pathrs-lite"
@@ -46,6 +47,10 @@ type Entry struct {
 	GID     uint32    `json:"gid"`
 	ModTime time.Time `json:"mod_time"`
 	Target  string    `json:"target,omitempty"` // of a symbolic link
+	// TargetType is the type of what a symbolic link leads to; empty where that is nothing.
+	TargetType string `json:"target_type,omitempty"`
+	// Encoded is the name as it stands in a URL, where JSON cannot hold it: it is not UTF-8.
+	Encoded string `json:"encoded,omitempty"`
 }
 
 func (t *Tree) root() (*os.File, error) {
@@ -81,7 +86,10 @@ func (t *Tree) Open(name string) (*os.File, fs.FileInfo, error) {
 }
 
 // List returns the entries of a directory, by name.
-func (t *Tree) List(name string) ([]Entry, error) {
+func (t *Tree) List(name string) ([]Entry, error) { return t.Page(name, "", 0) }
+
+// Page returns at most limit entries of a directory, by name, whose names come after that one. limit 0: all.
+func (t *Tree) Page(name, after string, limit int) ([]Entry, error) {
 	root, err := t.openRoot(name)
 	if err != nil {
 		return nil, err
@@ -91,8 +99,14 @@ func (t *Tree) List(name string) ([]Entry, error) {
 	if err != nil {
 		return nil, err
 	}
+	if after != "" {
+		dir = dir[sort.Search(len(dir), func(i int) bool { return dir[i].Name() > after }):]
+	}
 	entries := make([]Entry, 0, len(dir))
 	for _, d := range dir {
+		if limit > 0 && len(entries) == limit {
+			break
+		}
 		info, err := d.Info()
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // removed meanwhile
@@ -103,10 +117,25 @@ func (t *Tree) List(name string) ([]Entry, error) {
 		e := entryOf(info)
 		if e.Type == "symlink" {
 			e.Target, _ = root.Readlink(d.Name()) // gone meanwhile: no target to show
+			e.TargetType = t.kindOf(path.Join("/", name, d.Name()))
 		}
 		entries = append(entries, e)
 	}
 	return entries, nil
+}
+
+// kindOf is the type of what a name leads to; "" where it leads to nothing.
+func (t *Tree) kindOf(name string) string {
+	h, err := t.handle(name)
+	if err != nil {
+		return ""
+	}
+	defer h.Close()
+	info, err := h.Stat()
+	if err != nil {
+		return ""
+	}
+	return typeOf(info.Mode())
 }
 
 // openRoot opens a directory of the container as one that nothing below can leave.
@@ -142,33 +171,57 @@ const permissions = fs.ModePerm | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky
 // the new content and a full disk leaves the old. An existing file's mode and owner are kept; a symbolic link's target
 // is written.
 func (t *Tree) Write(name string, r io.Reader) error {
+	_, err := t.WriteIf(name, r, Condition{})
+	return err
+}
+
+// tempPrefix begins the names of files that are being written.
+const tempPrefix = ".berth-"
+
+// WriteIf is Write of a file of which c holds, before the first byte is read and again when all are there; else
+// ErrChanged, or fs.ErrExist. It returns the new file's information.
+func (t *Tree) WriteIf(name string, r io.Reader, c Condition) (fs.FileInfo, error) {
 	dir, base, err := t.follow(name)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer dir.Close()
 	mode, uid, gid := fs.FileMode(0o644), 0, 0
-	if info, err := dir.Lstat(base); err == nil {
+	if info, err := c.check(dir, base); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	} else if info != nil {
 		if !info.Mode().IsRegular() {
-			return fmt.Errorf("%s: %w", name, ErrNotRegular)
+			return nil, fmt.Errorf("%s: %w", name, ErrNotRegular)
 		}
 		st := info.Sys().(*unixStat)
 		mode, uid, gid = info.Mode()&permissions, int(st.Uid), int(st.Gid)
 	}
-	temp := ".berth-" + rand.Text() // not from base: with more its name may be too long
+	temp := tempPrefix + rand.Text() // not from base: with more its name may be too long
 	f, err := dir.OpenFile(temp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	_, err = io.Copy(f, r)
-	err = errors.Join(err, f.Chown(uid, gid), f.Chmod(mode), f.Close())
-	if err == nil {
-		err = dir.Rename(temp, base)
+	err = errors.Join(err, f.Chown(uid, gid), f.Chmod(mode))
+	info, statErr := f.Stat()
+	if err = errors.Join(err, statErr, f.Close()); err == nil {
+		err = c.place(dir, temp, base)
 	}
 	if err != nil {
-		return errors.Join(err, dir.Remove(temp))
+		return nil, errors.Join(err, dir.Remove(temp))
 	}
-	return nil
+	return info, nil
+}
+
+// place gives a file that was written its name.
+func (c Condition) place(dir *os.Root, temp, base string) error {
+	if _, err := c.check(dir, base); err != nil {
+		return fmt.Errorf("%s: %w", base, err)
+	}
+	if c.New {
+		return rename(dir, temp, dir, base)
+	}
+	return dir.Rename(temp, base)
 }
 
 // maxLinks is how many symbolic links lead to a file at most: path_resolution(7).
