@@ -50,6 +50,7 @@ type rooms struct {
 	networks   *network.Manager
 	volumes    *volume.Store
 	containers *container.Manager
+	builder    *lazyBuilder
 	api        http.Handler
 }
 
@@ -90,7 +91,7 @@ func (h *host) open() (*rooms, error) {
 		return h.rooms, nil
 	}
 	r := &rooms{}
-	for _, step := range []func(*rooms) error{h.openImages, h.openNetworks, h.openVolumes, h.openContainers} {
+	for _, step := range []func(*rooms) error{h.openImages, h.openNetworks, h.openVolumes, h.openContainers, h.planBuilder} {
 		if err := step(r); err != nil {
 			return nil, errors.Join(err, r.close(h.ctx))
 		}
@@ -169,5 +170,6 @@ func (h *host) parts(r *rooms) []dockerapi.Part {
 		dockerapi.Streams[*container.Container]{Manager: r.containers, Log: h.log},
 		dockerapi.Archives[*container.Container]{Manager: r.containers, Log: h.log},
 		dockerapi.Containers{Manager: r.containers},
+		dockerapi.Builds{Builder: r.builder.open, Log: h.log},
 	}
 }
