@@ -49,9 +49,9 @@ type Builder struct {
 	executor   *executor
 	hosts      docker.RegistryHosts
 
-	stop     context.CancelFunc
-	serving  sync.WaitGroup
-	server   *grpcServer
+	stop    context.CancelFunc
+	serving sync.WaitGroup
+	server  *grpcServer
 }
 
 // Open makes a builder, or opens the cache of an earlier one. It lives until Close, or the end of ctx.

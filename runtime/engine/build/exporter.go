@@ -16,7 +16,6 @@ import (
 	"github.com/moby/buildkit/session"
 	"github.com/moby/buildkit/util/progress"
 	"github.com/opencontainers/go-digest"
-	"github.com/opencontainers/image-spec/identity"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"berth/runtime/engine/image"
@@ -95,16 +94,23 @@ func (e *imageExport) Export(
 	if len(src.Refs) > 1 {
 		return nil, nil, nil, invalid("this playground keeps images of one platform: build them one by one, or with --output type=oci")
 	}
-	answer, finish, ref, err := e.ExporterInstance.Export(ctx, src, info)
-	if err != nil || !e.store {
-		return answer, finish, ref, err
+	if !e.store {
+		return e.ExporterInstance.Export(ctx, src, info)
+	}
+	plan, err := e.plan(ctx, src, info)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	answer, finish, ref, err := e.ExporterInstance.Export(ctx, plan.source, info)
+	if err != nil {
+		return nil, nil, nil, err
 	}
 	defer func() {
 		if err != nil {
 			_ = ref.Release() // the error is told already
 		}
 	}()
-	id, err := e.add(ctx, src, ref.Descriptor())
+	id, err := e.add(ctx, plan, ref.Descriptor())
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -113,7 +119,7 @@ func (e *imageExport) Export(
 }
 
 // add makes what has been written an image of the session.
-func (e *imageExport) add(ctx context.Context, src *exporter.Source, desc ocispec.Descriptor) (id string, err error) {
+func (e *imageExport) add(ctx context.Context, plan plan, desc ocispec.Descriptor) (id string, err error) {
 	ctx, release, err := e.w.o.Images.Hold(ctx)
 	if err != nil {
 		return "", err
@@ -123,16 +129,15 @@ func (e *imageExport) add(ctx context.Context, src *exporter.Source, desc ocispe
 	if err != nil {
 		return "", err
 	}
-	unpacked := progress.OneOff(ctx, "unpacking to "+config.String())
-	err = e.unpack(ctx, theRef(src), layers)
+	unpacked := progress.OneOff(ctx, "writing image "+config.String())
+	err = e.unpack(ctx, plan, layers)
 	if err := unpacked(err); err != nil {
 		return "", err
 	}
 	built.Names = e.names
-	named := progress.OneOff(ctx, "naming to "+strings.Join(e.names, ", "))
 	img, err := e.w.o.Images.AddBuilt(ctx, built)
-	if len(e.names) > 0 {
-		err = named(err)
+	for _, n := range e.names {
+		err = progress.OneOff(ctx, "naming to "+n)(err)
 	}
 	return img.ID, err
 }
@@ -184,60 +189,4 @@ func (e *imageExport) read(ctx context.Context, desc ocispec.Descriptor) (b imag
 		layers = append(layers, l)
 	}
 	return b, m.Config.Digest, layers, nil
-}
-
-// unpack makes the snapshots of an image's layers: links to what the build has left where its layers are those of the image,
-// otherwise from their blobs.
-func (e *imageExport) unpack(ctx context.Context, ref cache.ImmutableRef, layers []ocispec.Descriptor) error {
-	if ref == nil {
-		return nil
-	}
-	if err := ref.Finalize(unleased(ctx)); err != nil {
-		return err
-	}
-	chain := ref.LayerChain()
-	defer chain.Release(context.WithoutCancel(ctx)) //nolint:errcheck // the build's own reference is there still
-	straight := len(chain) == len(layers)
-	var ids []digest.Digest
-	for i, l := range layers {
-		ids = append(ids, digest.Digest(l.Annotations[image.LabelUncompressed]))
-		straight = straight && follows(chain, i)
-		if straight {
-			if err := e.link(ctx, chain[i], ids); err != nil {
-				return err
-			}
-		} else if err := e.w.o.Images.Unpack(ctx, l, ids); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// Keys of BuildKit's metadata of a record: cache/metadata.go.
-const (
-	keyParent   = "cache.parent"
-	keySnapshot = "cache.snapshot"
-)
-
-// follows reports whether a layer stands right on the one before it: the results of merges and differences do not.
-func follows(chain cache.RefList, i int) bool {
-	parent := chain[i].GetString(keyParent)
-	if i == 0 {
-		return parent == ""
-	}
-	return parent == chain[i-1].ID()
-}
-
-// link makes the snapshot of the highest of these layers of a record's.
-func (e *imageExport) link(ctx context.Context, ref cache.ImmutableRef, ids []digest.Digest) error {
-	name := ref.GetString(keySnapshot)
-	if name == "" {
-		name = ref.ID()
-	}
-	parent := ""
-	if len(ids) > 1 {
-		parent = identity.ChainID(ids[:len(ids)-1]).String()
-	}
-	_, err := e.w.o.Images.Link(ctx, identity.ChainID(ids).String(), parent, name, nil)
-	return err
 }

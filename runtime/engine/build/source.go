@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/containerd/containerd/v2/core/content"
 	"github.com/containerd/containerd/v2/core/leases"
 	"github.com/containerd/errdefs"
 	"github.com/containerd/platforms"
@@ -114,11 +113,7 @@ func (l *localImage) CacheKey(context.Context, solver.JobContext, int) (key, pin
 	if ids := l.diffIDs(); len(ids) > 0 {
 		key = identity.ChainID(ids).String()
 	}
-	opts = solver.CacheOpts{}
-	for d, h := range l.handlers() {
-		opts[cache.DescHandlerKey(d)] = h
-	}
-	return key, l.stack.ID, opts, true, nil
+	return key, l.stack.ID, nil, true, nil
 }
 
 func (l *localImage) diffIDs() []digest.Digest {
@@ -129,19 +124,8 @@ func (l *localImage) diffIDs() []digest.Digest {
 	return ids
 }
 
-// handlers say where the blobs of layers are read, when somebody needs one.
-func (l *localImage) handlers() cache.DescHandlers {
-	h := cache.DescHandlers{}
-	for _, d := range l.stack.Layers {
-		h[d.Digest] = &cache.DescHandler{
-			Provider: func(session.Group) content.Provider { return l.source.store.Blobs() }, Annotations: d.Annotations, Ref: l.ref,
-		}
-	}
-	return h
-}
-
 // Snapshot is of source.SourceInstance. Layers are unpacked already: BuildKit finds them under its own names.
-func (l *localImage) Snapshot(ctx context.Context, job solver.JobContext) (_ cache.ImmutableRef, err error) {
+func (l *localImage) Snapshot(ctx context.Context, _ solver.JobContext) (_ cache.ImmutableRef, err error) {
 	if len(l.stack.Layers) == 0 {
 		return nil, nil
 	}
@@ -150,13 +134,6 @@ func (l *localImage) Snapshot(ctx context.Context, job solver.JobContext) (_ cac
 		return nil, err
 	}
 	defer release()
-	if err := l.source.store.Layers(ctx, l.diffIDs()); err != nil {
-		return nil, err
-	}
-	var group session.Group
-	if job != nil {
-		group = job.Session()
-	}
 	var current cache.ImmutableRef
 	ids := l.diffIDs()
 	for i, desc := range l.stack.Layers {
@@ -166,20 +143,24 @@ func (l *localImage) Snapshot(ctx context.Context, job solver.JobContext) (_ cac
 		}
 		current = next
 	}
-	if err := current.Extract(unleased(ctx), group); err != nil {
-		return nil, errors.Join(err, releaseRef(ctx, current))
-	}
 	return current, nil
 }
 
 // layer makes BuildKit's record of the highest of these layers.
 func (l *localImage) layer(ctx context.Context, ids []digest.Digest, desc ocispec.Descriptor, parent cache.ImmutableRef) (cache.ImmutableRef, error) {
+	have, err := l.source.store.HaveLayer(ctx, ids)
+	if err == nil && !have {
+		err = fmt.Errorf("layer %s of %s has gone: %w", ids[len(ids)-1], l.ref, errdefs.ErrNotFound)
+	}
+	if err != nil {
+		return nil, err
+	}
 	chain := identity.ChainID(ids).String()
 	owner, err := l.source.store.Link(ctx, layerName(ids), layerName(ids[:len(ids)-1]), chain, nil)
 	if err != nil {
 		return nil, err
 	}
-	ref, err := l.source.cache.GetByBlob(unleased(ctx), desc, parent, l.handlers(), cache.WithImageRef(l.ref), cache.WithDescription("from "+l.ref))
+	ref, err := l.source.cache.GetByBlob(unleased(ctx), desc, parent, cache.WithImageRef(l.ref), cache.WithDescription("from "+l.ref))
 	if err != nil {
 		return nil, err
 	}

@@ -192,4 +192,3 @@ func resize(master *os.File, size bkexecutor.WinSize) error {
 	})
 	return errors.Join(err, failed)
 }
-

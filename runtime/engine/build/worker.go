@@ -49,7 +49,7 @@ func newWorker(ctx context.Context, o Options, e *executor, hosts docker.Registr
 		return nil, err
 	}
 	db := o.Images.Metadata()
-	blobs := containerdsnapshot.NewContentStore(db.ContentStore(), image.Namespace)
+	blobs := containerdsnapshot.NewContentStore(allBlobs{db.ContentStore(), o.Images}, image.Namespace)
 	opt := base.WorkerOpt{
 		ID: id, Root: o.Dir, Labels: labels(), MetadataStore: md, Executor: e, GCPolicy: gcPolicy(o.Dir),
 		BuildkitVersion: client.BuildkitVersion{Package: version.Package, Version: version.Version, Revision: version.Revision},

@@ -85,18 +85,9 @@ func (s *Store) Hold(ctx context.Context) (_ context.Context, release func(), er
 	return s.hold(ctx)
 }
 
-// Layers makes sure that a stack of layers is there, unpacked, lowest first: those of the host are linked.
-func (s *Store) Layers(ctx context.Context, diffIDs []digest.Digest) error {
-	for i := range diffIDs {
-		have, err := s.haveLayer(ctx, diffIDs[:i+1])
-		if err != nil {
-			return err
-		}
-		if !have {
-			return fmt.Errorf("layer %s has gone: %w", diffIDs[i], errdefs.ErrNotFound)
-		}
-	}
-	return nil
+// HaveLayer reports whether the highest of these layers is there, unpacked; the host's is linked. Those below must be there.
+func (s *Store) HaveLayer(ctx context.Context, diffIDs []digest.Digest) (bool, error) {
+	return s.haveLayer(scoped(ctx), diffIDs)
 }
 
 // Link makes the snapshot name, on parent, of the files of the snapshot target: not a byte is copied. Where name is there
@@ -116,18 +107,40 @@ func (s *Store) Link(ctx context.Context, name, parent, target string, labels ma
 	if err != nil {
 		return "", fmt.Errorf("link %s: %w", name, err)
 	}
-	dir, err := s.filesOf(ctx, target)
+	dir, _, err := s.dirsOf(ctx, target)
+	if err == nil {
+		dir, err = filepath.EvalSymlinks(dir)
+	}
 	if err != nil {
 		return "", fmt.Errorf("link %s: %w", name, err)
 	}
 	owner = ownerOf(info)
-	all := map[string]string{snapshots.LabelSnapshotRef: name, labelLink: dir, labelOwner: owner, labelSize: info.Labels[labelSize]}
+	all := map[string]string{snapshots.LabelSnapshotRef: name, labelLink: dir, labelOwner: owner}
+	for _, l := range []string{labelDiff, labelTar} {
+		if info.Labels[l] != "" {
+			all[l] = info.Labels[l]
+		}
+	}
 	maps.Copy(all, labels)
+	if all[labelSize] == "" { // a link itself has no bytes
+		if all[labelSize], err = s.sizeOf(ctx, info, owner); err != nil {
+			return "", fmt.Errorf("link %s: %w", name, err)
+		}
+	}
 	_, err = s.snapshots.Prepare(ctx, "link-"+rand.Text(), parent, snapshots.WithLabels(all))
 	if !errdefs.IsAlreadyExists(err) {
 		return "", fmt.Errorf("link %s to %s: %w", name, target, err)
 	}
 	return owner, nil
+}
+
+// sizeOf is the bytes of the files of a snapshot, for its link.
+func (s *Store) sizeOf(ctx context.Context, info snapshots.Info, owner string) (string, error) {
+	if size := info.Labels[labelSize]; size != "" {
+		return size, nil
+	}
+	u, err := s.snapshots.Usage(ctx, owner)
+	return strconv.FormatInt(u.Size, 10), err
 }
 
 // labelOwner is the snapshot that has the files of a link. The collector follows it.
@@ -148,31 +161,6 @@ func (s *Store) keepSnapshot(ctx context.Context, name string) error {
 	}
 	r := leases.Resource{ID: name, Type: "snapshots/" + Snapshotter}
 	return ignoreExisting(s.leases.AddResource(ctx, leases.Lease{ID: id}, r))
-}
-
-// filesOf is the directory with the files of a committed snapshot, without those of its parents.
-func (s *Store) filesOf(ctx context.Context, name string) (string, error) {
-	key := "view-" + rand.Text()
-	mounts, err := s.snapshots.View(ctx, key, name)
-	if err != nil {
-		return "", err
-	}
-	if err := s.snapshots.Remove(context.WithoutCancel(ctx), key); err != nil {
-		return "", err
-	}
-	dir := upperOf(mounts)
-	if lowers := lowersOf(mounts); len(lowers) > 0 {
-		dir = lowers[0]
-	}
-	if dir == "" {
-		return "", fmt.Errorf("snapshot %s has no directory of its own", name)
-	}
-	return filepath.EvalSymlinks(dir)
-}
-
-// SizedLabels are the labels for Link of a layer whose files have so many bytes.
-func SizedLabels(n int64) map[string]string {
-	return map[string]string{labelSize: strconv.FormatInt(n, 10)}
 }
 
 // Unpack makes the snapshot of the highest of these layers from its blob, if it is not there yet.
@@ -217,6 +205,9 @@ type blobs struct{ store *Store }
 func (b blobs) ReaderAt(ctx context.Context, desc ocispec.Descriptor) (content.ReaderAt, error) {
 	if r, err := b.store.content.ReaderAt(scoped(ctx), desc); !errdefs.IsNotFound(err) {
 		return r, err
+	}
+	if f, err := b.store.spoolBuilt(ctx, desc.Digest); err != nil || f != nil {
+		return fileReader{f, desc.Size}, err
 	}
 	r, err := b.store.openBlob(ctx, desc)
 	if err != nil {
