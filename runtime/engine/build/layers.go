@@ -20,26 +20,28 @@ import (
 
 // Keys of BuildKit's metadata of a record: cache/metadata.go. Ours is the last one.
 const (
-	keyParent    = "cache.parent"
-	keySnapshot  = "cache.snapshot"
-	keyBlob      = "cache.blob"
-	keyBlobSize  = "cache.blobsize"
-	keyDiffID    = "cache.diffID"
-	keyMediaType = "cache.mediatype"
-	keyMeasured  = "berth.layer"
+	keyMergeParents = "cache.mergeParents"
+	keyLowerParent  = "cache.lowerDiffParent"
+	keyUpperParent  = "cache.upperDiffParent"
+	keySnapshot     = "cache.snapshot"
+	keyBlob         = "cache.blob"
+	keyBlobSize     = "cache.blobsize"
+	keyDiffID       = "cache.diffID"
+	keyMediaType    = "cache.mediatype"
+	keyMeasured     = "berth.layer"
 )
 
 // plan is how a build's result becomes an image.
 type plan struct {
 	source *exporter.Source
 	ref    cache.ImmutableRef
-	layers []image.Layer // by layer; zero where it has a blob. nil: all have
+	group  session.Group
 }
 
 // plan decides how the layers are told of. Where nobody needs blobs, none are made: the layers are described by what BuildKit
 // has left on the disk. Attestations have no place among the images of a classic Docker host; they go where images are pushed.
 func (e *imageExport) plan(ctx context.Context, src *exporter.Source, info exporter.ExportBuildInfo) (p plan, err error) {
-	p.source, p.ref = src.Clone(), theRef(src)
+	p.source, p.ref, p.group = src.Clone(), theRef(src), session.NewGroup(info.SessionID)
 	if e.pushes() {
 		return p, nil
 	}
@@ -52,25 +54,16 @@ func (e *imageExport) plan(ctx context.Context, src *exporter.Source, info expor
 			return p, err
 		}
 	}
-	if err := p.ref.Finalize(ctx); err != nil {
-		return p, err
-	}
-	if err := p.ref.Extract(ctx, session.NewGroup(info.SessionID)); err != nil {
-		return p, err
-	}
 	chain := p.ref.LayerChain()
 	defer chain.Release(context.WithoutCancel(ctx)) //nolint:errcheck // the build's own reference is there still
-	for i := range chain {
-		if !follows(chain, i) {
-			return p, nil
-		}
+	if ok, err := settle(ctx, chain, p.group); err != nil || !ok {
+		return p, err
 	}
 	exported := progress.OneOff(ctx, "exporting layers")
-	descs, layers, err := e.describe(ctx, chain)
+	descs, err := e.describe(ctx, chain)
 	if err := exported(err); err != nil {
 		return p, err
 	}
-	p.layers = layers
 	described := describedRef{p.ref, descs}
 	if p.source.Ref != nil {
 		p.source.Ref = described
@@ -92,18 +85,36 @@ func (d describedRef) GetRemotes(context.Context, bool, cacheconfig.RefConfig, b
 	return []*solver.Remote{{Descriptors: d.layers}}, nil
 }
 
-// follows reports whether a layer stands right on the one before it: the results of merges and differences do not.
-func follows(chain cache.RefList, i int) bool {
-	parent := chain[i].GetString(keyParent)
-	if i == 0 {
-		return parent == ""
+// plainLayer reports whether a record has files of its own. Those of a merge stand in its parents; what a difference is, only
+// BuildKit knows.
+func plainLayer(ref cache.ImmutableRef) bool {
+	for _, key := range []string{keyMergeParents, keyLowerParent, keyUpperParent} {
+		if ref.Get(key) != nil {
+			return false
+		}
 	}
-	return parent == chain[i-1].ID()
+	return true
+}
+
+// settle makes sure that the files of all layers stand on the disk. ok is false where a layer has none of its own.
+func settle(ctx context.Context, chain cache.RefList, g session.Group) (ok bool, err error) {
+	for _, ref := range chain {
+		if !plainLayer(ref) {
+			return false, nil
+		}
+		if err := ref.Finalize(ctx); err != nil {
+			return false, err
+		}
+		if err := ref.Extract(ctx, g); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // describe describes layers: by their blobs where they have been fetched or written, otherwise by their files.
-func (e *imageExport) describe(ctx context.Context, chain cache.RefList) ([]ocispec.Descriptor, []image.Layer, error) {
-	descs, layers := make([]ocispec.Descriptor, len(chain)), make([]image.Layer, len(chain))
+func (e *imageExport) describe(ctx context.Context, chain cache.RefList) ([]ocispec.Descriptor, error) {
+	descs := make([]ocispec.Descriptor, len(chain))
 	for i, ref := range chain {
 		if blob, diffID := ref.GetString(keyBlob), ref.GetString(keyDiffID); blob != "" && diffID != "" {
 			descs[i] = ocispec.Descriptor{
@@ -111,18 +122,18 @@ func (e *imageExport) describe(ctx context.Context, chain cache.RefList) ([]ocis
 			}
 			if v := ref.Get(keyBlobSize); v != nil {
 				if err := v.Unmarshal(&descs[i].Size); err != nil {
-					return nil, nil, err
+					return nil, err
 				}
 			}
 			continue
 		}
-		var err error
-		if layers[i], err = e.measure(ctx, ref); err != nil {
-			return nil, nil, err
+		l, err := e.measure(ctx, ref)
+		if err != nil {
+			return nil, err
 		}
-		descs[i] = layers[i].Descriptor()
+		descs[i] = l.Descriptor()
 	}
-	return descs, layers, nil
+	return descs, nil
 }
 
 // measure reads a layer's files, once: what was learnt of them stands in the cache's record.
@@ -153,12 +164,15 @@ func (e *imageExport) unpack(ctx context.Context, p plan, layers []ocispec.Descr
 	if p.ref == nil {
 		return nil
 	}
-	if err := p.ref.Finalize(unleased(ctx)); err != nil {
-		return err
-	}
 	chain := p.ref.LayerChain()
 	defer chain.Release(context.WithoutCancel(ctx)) //nolint:errcheck // the build's own reference is there still
-	straight := len(chain) == len(layers)
+	linked := len(chain) == len(layers) && !e.rewrites()
+	if linked {
+		var err error
+		if linked, err = settle(unleased(ctx), chain, p.group); err != nil {
+			return err
+		}
+	}
 	var ids []digest.Digest
 	for i, l := range layers {
 		ids = append(ids, digest.Digest(l.Annotations[image.LabelUncompressed]))
@@ -166,11 +180,10 @@ func (e *imageExport) unpack(ctx context.Context, p plan, layers []ocispec.Descr
 		if err != nil {
 			return err
 		}
-		straight = straight && follows(chain, i)
 		switch {
 		case have:
-		case straight:
-			err = e.link(ctx, chain[i], ids, p.labels(i))
+		case linked:
+			err = e.link(ctx, chain[i], ids)
 		default:
 			err = e.w.o.Images.Unpack(ctx, l, ids)
 		}
@@ -181,20 +194,21 @@ func (e *imageExport) unpack(ctx context.Context, p plan, layers []ocispec.Descr
 	return nil
 }
 
-func (p plan) labels(i int) map[string]string {
-	if p.layers == nil || p.layers[i] == (image.Layer{}) {
-		return nil
-	}
-	return p.layers[i].Labels()
-}
-
 // link makes the snapshot of the highest of these layers of a record's.
-func (e *imageExport) link(ctx context.Context, ref cache.ImmutableRef, ids []digest.Digest, labels map[string]string) error {
+func (e *imageExport) link(ctx context.Context, ref cache.ImmutableRef, ids []digest.Digest) error {
+	l, err := e.measure(ctx, ref)
+	if err != nil {
+		return err
+	}
+	labels := l.Labels()
+	if l.DiffID != ids[len(ids)-1] { // it has a blob that was written in another way
+		labels = l.SizeLabels()
+	}
 	parent := ""
 	if len(ids) > 1 {
 		parent = identity.ChainID(ids[:len(ids)-1]).String()
 	}
-	_, err := e.w.o.Images.Link(ctx, identity.ChainID(ids).String(), parent, snapshotOf(ref), labels)
+	_, err = e.w.o.Images.Link(ctx, identity.ChainID(ids).String(), parent, snapshotOf(ref), labels)
 	return err
 }
 
@@ -212,6 +226,9 @@ func (e *imageExport) wantsBlobs() bool {
 	}
 	return false
 }
+
+// rewrites reports whether the image's layers are others than the build's.
+func (e *imageExport) rewrites() bool { return isTrue(e.attrs, "rewrite-timestamp") }
 
 // isTrue reads a flag of an exporter: it may be without a value.
 func isTrue(attrs map[string]string, key string) bool {

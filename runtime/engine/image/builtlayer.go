@@ -53,6 +53,11 @@ func (l Layer) Labels() map[string]string {
 	}
 }
 
+// SizeLabels are those of a layer whose tar is another one than Measure would write.
+func (l Layer) SizeLabels() map[string]string {
+	return map[string]string{labelSize: strconv.FormatInt(l.Files, 10)}
+}
+
 // Measure reads the files of a committed snapshot, without its parents'.
 func (s *Store) Measure(ctx context.Context, snapshot string) (Layer, error) {
 	digester := digest.Canonical.Digester()
