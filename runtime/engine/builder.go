@@ -36,3 +36,10 @@ func (l *lazyBuilder) open(context.Context) (*build.Builder, error) {
 	l.builder = b
 	return b, err
 }
+
+// existing is the builder, nil where nothing has been built.
+func (l *lazyBuilder) existing() *build.Builder {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.builder
+}

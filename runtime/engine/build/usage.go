@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"github.com/containerd/containerd/v2/pkg/namespaces"
+	"github.com/moby/buildkit/cache"
+	"github.com/moby/buildkit/cache/metadata"
 	"github.com/moby/buildkit/client"
 	"github.com/opencontainers/go-digest"
 
@@ -20,6 +22,32 @@ func (w *localWorker) DiskUsage(ctx context.Context, opt client.DiskUsageInfo) (
 		u.Size -= min(u.Size, w.elsewhere(ctx, u.ID))
 	}
 	return list, nil
+}
+
+// sharedRecords tells which records of the cache have the files of an image's layers: to remove them frees nothing.
+func (w *localWorker) sharedRecords(ctx context.Context) (cache.ExternalRefChecker, error) {
+	owners, err := w.o.Images.Owners(ctx)
+	return sharedRecords{w.MetadataStore, owners}, err
+}
+
+type sharedRecords struct {
+	records *metadata.Store
+	owners  map[string]bool
+}
+
+// Exists is of cache.ExternalRefChecker.
+func (s sharedRecords) Exists(id string, _ []digest.Digest) bool {
+	item, ok := s.records.Get(id)
+	if !ok {
+		return false
+	}
+	name := id
+	if v := item.Get(keySnapshot); v != nil {
+		if err := v.Unmarshal(&name); err != nil {
+			return false
+		}
+	}
+	return s.owners[name]
 }
 
 // elsewhere is how many bytes of a record are of a blob that does not stand on the session's disk: BuildKit takes all blobs that
@@ -55,6 +83,9 @@ func (w *localWorker) Prune(ctx context.Context, to chan client.UsageInfo, opts 
 	for _, u := range list {
 		sizes[u.ID] = w.elsewhere(ctx, u.ID)
 		sum += sizes[u.ID]
+		if u.Shared { // images keep it
+			sizes[u.ID] = u.Size
+		}
 	}
 	for i := range opts {
 		if opts[i].MaxUsedSpace > 0 {

@@ -12,15 +12,23 @@ import (
 	"github.com/containerd/containerd/v2/pkg/gc"
 	"github.com/containerd/containerd/v2/plugins/diff/walking"
 	"github.com/containerd/platforms"
+	"github.com/moby/buildkit/cache"
 	"github.com/moby/buildkit/cache/metadata"
 	"github.com/moby/buildkit/client"
 	"github.com/moby/buildkit/client/llb/sourceresolver"
 	"github.com/moby/buildkit/exporter"
 	imageexporter "github.com/moby/buildkit/exporter/containerimage"
+	localexporter "github.com/moby/buildkit/exporter/local"
+	ociexporter "github.com/moby/buildkit/exporter/oci"
+	tarexporter "github.com/moby/buildkit/exporter/tar"
 	"github.com/moby/buildkit/session"
 	containerdsnapshot "github.com/moby/buildkit/snapshot/containerd"
 	"github.com/moby/buildkit/solver"
 	"github.com/moby/buildkit/solver/pb"
+	"github.com/moby/buildkit/source"
+	"github.com/moby/buildkit/source/containerimage"
+	"github.com/moby/buildkit/source/http"
+	"github.com/moby/buildkit/source/local"
 	"github.com/moby/buildkit/util/leaseutil"
 	"github.com/moby/buildkit/version"
 	"github.com/moby/buildkit/worker/base"
@@ -60,19 +68,64 @@ func newWorker(ctx context.Context, o Options, e *executor, hosts docker.Registr
 		GarbageCollect: func(ctx context.Context) (gc.Stats, error) { return db.GarbageCollect(ctx) },
 		MountPoolRoot:  filepath.Join(o.Dir, "cachemounts"),
 	}
-	w, err := base.NewWorker(ctx, opt)
-	if err != nil {
+	l := &localWorker{o: o}
+	if l.Worker, err = l.assemble(ctx, opt); err != nil {
 		return nil, errors.Join(err, md.Close())
 	}
-	writer, err := imageexporter.NewImageWriter(imageexporter.WriterOpt{
-		Snapshotter: opt.Snapshotter, ContentStore: opt.ContentStore, Applier: opt.Applier, Differ: opt.Differ,
+	return l, l.dropTemporary(ctx)
+}
+
+// assemble makes BuildKit's worker of these parts. Its own constructor would take other sources and keep its own counsel on what
+// images share with the cache.
+func (w *localWorker) assemble(ctx context.Context, opt base.WorkerOpt) (*base.Worker, error) {
+	records, err := cache.NewManager(cache.ManagerOpt{
+		Snapshotter: opt.Snapshotter, ContentStore: opt.ContentStore, LeaseManager: opt.LeaseManager, GarbageCollect: opt.GarbageCollect,
+		Applier: opt.Applier, Differ: opt.Differ, MetadataStore: opt.MetadataStore, Root: opt.Root, MountPoolRoot: opt.MountPoolRoot,
+		PruneRefChecker: func() (cache.ExternalRefChecker, error) { return w.sharedRecords(ctx) },
 	})
 	if err != nil {
-		return nil, errors.Join(err, w.Close())
+		return nil, err
 	}
-	l := &localWorker{Worker: w, images: &imageSource{Source: w.ImageSource, store: o.Images, cache: w.CacheMgr, leases: opt.LeaseManager}, writer: writer, o: o}
-	w.SourceManager.Register(l.images)
-	return l, nil
+	sources, err := source.NewManager()
+	if err != nil {
+		return nil, err
+	}
+	b := &base.Worker{WorkerOpt: opt, CacheMgr: records, SourceManager: sources}
+	images := containerimage.SourceOpt{
+		Snapshotter: opt.Snapshotter, ContentStore: opt.ContentStore, Applier: opt.Applier, CacheAccessor: records,
+		RegistryHosts: opt.RegistryHosts, ResolverType: containerimage.ResolverTypeRegistry, LeaseManager: opt.LeaseManager,
+	}
+	if b.ImageSource, err = containerimage.NewSource(images); err != nil {
+		return nil, err
+	}
+	images.ResolverType, images.RegistryHosts = containerimage.ResolverTypeOCILayout, nil
+	if b.OCILayoutSource, err = containerimage.NewSource(images); err != nil {
+		return nil, err
+	}
+	if b.HTTPSource, err = http.NewSource(http.Opt{CacheAccessor: records}); err != nil {
+		return nil, err
+	}
+	files, err := local.NewSource(local.Opt{CacheAccessor: records})
+	if err != nil {
+		return nil, err
+	}
+	w.images = &imageSource{Source: b.ImageSource, store: w.o.Images, cache: records, leases: opt.LeaseManager}
+	for _, s := range []source.Source{w.images, b.OCILayoutSource, b.HTTPSource, files, noGit{}} {
+		sources.Register(s)
+	}
+	w.writer, err = imageexporter.NewImageWriter(imageexporter.WriterOpt{
+		Snapshotter: opt.Snapshotter, ContentStore: opt.ContentStore, Applier: opt.Applier, Differ: opt.Differ,
+	})
+	return b, err
+}
+
+// dropTemporary ends the leases of builds that were cut short.
+func (w *localWorker) dropTemporary(ctx context.Context) error {
+	list, err := w.LeaseManager().List(ctx, `labels."buildkit/lease.temporary"`)
+	for _, l := range list {
+		err = errors.Join(err, w.LeaseManager().Delete(ctx, l))
+	}
+	return err
 }
 
 // labels tell clients what the worker can do: with a snapshotter's name, buildx offers all exporters and caches.
@@ -100,8 +153,19 @@ func (w *localWorker) ResolveSourceMetadata(
 
 // Exporter is of worker.Worker.
 func (w *localWorker) Exporter(name string, sm *session.Manager) (exporter.Exporter, error) {
-	if name == client.ExporterImage || name == exporterMoby {
+	archive := ociexporter.Opt{SessionManager: sm, ImageWriter: w.writer, Variant: ociexporter.VariantOCI, LeaseManager: w.LeaseManager()}
+	switch name {
+	case client.ExporterImage, exporterMoby:
 		return newImageExporter(w, sm)
+	case client.ExporterLocal:
+		return localexporter.New(localexporter.Opt{SessionManager: sm})
+	case client.ExporterTar:
+		return tarexporter.New(tarexporter.Opt{SessionManager: sm})
+	case client.ExporterOCI:
+		return ociexporter.New(archive)
+	case client.ExporterDocker:
+		archive.Variant = ociexporter.VariantDocker
+		return ociexporter.New(archive)
 	}
-	return w.Worker.Exporter(name, sm)
+	return nil, invalid("the output type %q is not supported in this playground: there are image, docker, oci, local and tar", name)
 }

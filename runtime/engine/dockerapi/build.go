@@ -21,6 +21,7 @@ type Builds struct {
 func (b Builds) Routes(r *Router) {
 	r.Handle(http.MethodPost, "/grpc", b.grpc)
 	r.Handle(http.MethodPost, "/session", b.session)
+	r.Handle(http.MethodPost, "/build/prune", b.prune)
 }
 
 // grpc hands the connection over to BuildKit.

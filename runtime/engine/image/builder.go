@@ -146,6 +146,35 @@ func (s *Store) sizeOf(ctx context.Context, info snapshots.Info, owner string) (
 // labelOwner is the snapshot that has the files of a link. The collector follows it.
 const labelOwner = "containerd.io/gc.ref.snapshot." + Snapshotter + "/link"
 
+// Owners are the snapshots whose files images of this session stand on, other than under the chain ID of the layer: a build has
+// left them.
+func (s *Store) Owners(ctx context.Context) (map[string]bool, error) {
+	all, err := s.records(ctx)
+	if err != nil {
+		return nil, err
+	}
+	owners := map[string]bool{}
+	for id := range all {
+		config, err := s.config(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		for i := range config.RootFS.DiffIDs {
+			info, err := s.snapshots.Stat(scoped(ctx), chainID(config.RootFS.DiffIDs[:i+1]))
+			if errdefs.IsNotFound(err) { // removed meanwhile
+				break
+			}
+			if err != nil {
+				return nil, err
+			}
+			if owner := ownerOf(info); owner != info.Name {
+				owners[owner] = true
+			}
+		}
+	}
+	return owners, nil
+}
+
 func ownerOf(i snapshots.Info) string {
 	if owner := i.Labels[labelOwner]; owner != "" {
 		return owner
