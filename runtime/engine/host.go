@@ -170,6 +170,6 @@ func (h *host) parts(r *rooms) []dockerapi.Part {
 		dockerapi.Streams[*container.Container]{Manager: r.containers, Log: h.log},
 		dockerapi.Archives[*container.Container]{Manager: r.containers, Log: h.log},
 		dockerapi.Containers{Manager: r.containers},
-		dockerapi.Builds{Builder: r.builder.open, Log: h.log},
+		dockerapi.NewBuilds(r.builder.open, h.log),
 	}
 }

@@ -3,6 +3,7 @@ package build
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"os"
 	"path/filepath"
 
@@ -59,7 +60,7 @@ func newWorker(ctx context.Context, o Options, e *executor, hosts docker.Registr
 	db := o.Images.Metadata()
 	blobs := containerdsnapshot.NewContentStore(allBlobs{db.ContentStore(), o.Images}, image.Namespace)
 	opt := base.WorkerOpt{
-		ID: id, Root: o.Dir, Labels: labels(), MetadataStore: md, Executor: e, GCPolicy: gcPolicy(o.Dir),
+		ID: id, Root: o.Dir, Labels: labels(o.Networks.Gateway()), MetadataStore: md, Executor: e, GCPolicy: gcPolicy(o.Dir),
 		BuildkitVersion: client.BuildkitVersion{Package: version.Package, Version: version.Version, Revision: version.Revision},
 		Snapshotter:     containerdsnapshot.NewSnapshotter(image.Snapshotter, db.Snapshotter(image.Snapshotter), image.Namespace, nil),
 		ContentStore:    blobs, Applier: apply.NewFileSystemApplier(blobs), Differ: walking.NewWalkingDiff(blobs),
@@ -128,13 +129,20 @@ func (w *localWorker) dropTemporary(ctx context.Context) error {
 	return err
 }
 
+// labelGateway is Docker's: what clients write in place of host-gateway.
+const labelGateway = "org.mobyproject.buildkit.worker.moby.host-gateway-ip"
+
 // labels tell clients what the worker can do: with a snapshotter's name, buildx offers all exporters and caches.
-func labels() map[string]string {
+func labels(gateway netip.Addr) map[string]string {
 	name, err := os.Hostname()
 	if err != nil {
 		name = "unknown"
 	}
-	return map[string]string{label.Executor: "oci", label.Snapshotter: image.Snapshotter, label.Hostname: name}
+	l := map[string]string{label.Executor: "oci", label.Snapshotter: image.Snapshotter, label.Hostname: name}
+	if gateway.IsValid() {
+		l[labelGateway] = gateway.String()
+	}
+	return l
 }
 
 // ResolveSourceMetadata is of worker.Worker: it describes a source before it is fetched.

@@ -15,12 +15,21 @@ type Builds struct {
 	// Builder makes the builder, once: nobody who does not build pays for it.
 	Builder func(ctx context.Context) (*build.Builder, error)
 	Log     *slog.Logger
+
+	running *runningBuilds
+}
+
+// NewBuilds answers for the builder that open makes.
+func NewBuilds(open func(ctx context.Context) (*build.Builder, error), log *slog.Logger) Builds {
+	return Builds{Builder: open, Log: log, running: &runningBuilds{}}
 }
 
 // Routes adds the routes of the builder.
 func (b Builds) Routes(r *Router) {
 	r.Handle(http.MethodPost, "/grpc", b.grpc)
 	r.Handle(http.MethodPost, "/session", b.session)
+	r.Handle(http.MethodPost, "/build", b.build)
+	r.Handle(http.MethodPost, "/build/cancel", b.cancelBuild)
 	r.Handle(http.MethodPost, "/build/prune", b.prune)
 }
 
