@@ -13,7 +13,7 @@ type script []line
 // line is one instruction.
 type line struct {
 	text   string
-	stage  string // as BuildKit calls it; empty where there is only one
+	stage  string // as BuildKit calls it
 	layer  int    // which of the stage's own layers it makes, from 1; 0: none
 	base   bool   // FROM
 	needed bool
@@ -55,10 +55,7 @@ func readScript(dockerfile []byte, target string) (script, error) {
 }
 
 func stageName(stages []instructions.Stage, i int) string {
-	switch {
-	case len(stages) == 1:
-		return ""
-	case stages[i].Name != "":
+	if stages[i].Name != "" {
 		return stages[i].Name
 	}
 	return "stage-" + strconv.Itoa(i)

@@ -67,17 +67,18 @@ func (t *teller) stepOf(v *client.Vertex) (int, bool) {
 	if m == nil || m[1] == "internal" {
 		return 0, false
 	}
-	n, _ := strconv.Atoi(m[2])  // digits
-	of, _ := strconv.Atoi(m[3]) // as above
+	in := func(l line) bool { return l.stage == m[1] || m[1] == "" && l.stage != "" } // it says no name where there is one stage
+	n, _ := strconv.Atoi(m[2])                                                        // digits
+	of, _ := strconv.Atoi(m[3])                                                       // as above
 	own := 0
 	for _, l := range t.script {
-		if l.stage == m[1] && l.layer > own {
+		if in(l) && l.layer > own {
 			own = l.layer
 		}
 	}
 	n -= of - own // FROM counts where it is of an image
 	for i, l := range t.script {
-		if l.stage == m[1] && (n == 0 && l.base || n > 0 && l.layer == n) {
+		if in(l) && (n == 0 && l.base || n > 0 && l.layer == n) {
 			return i, true
 		}
 	}
