@@ -153,6 +153,29 @@ E
 	{"cyclic stages", `printf 'FROM busybox AS a\nCOPY --from=b /x /x\nFROM busybox AS b\nCOPY --from=a /x /x\n' | docker build - 2>&1 | grep -oE 'circular dependency detected on stage: .' | head -1`, "circular dependency detected on stage: …"},
 	{"a base image that is not there", `printf 'FROM localhost:1/nope\n' | docker build - >o 2>&1; echo $?; grep -oE 'localhost:1/nope' o | head -1`, "1\nlocalhost:1/nope"},
 	{"links out of the context", `ln -s /etc/passwd l; ln -s ../../../../etc d; printf 'FROM busybox\nCOPY l /l\nCOPY d/shadow /s\n' >Dockerfile; docker build . 2>&1 | grep -oE '"/d/shadow": not found|d/shadow.*not found' | head -1; printf 'FROM busybox\nCOPY ../x /x\n' | docker build -f - . 2>&1 | grep -oE '"/x": not found' | head -1`, "\"/d/shadow\": not found\n\"/x\": not found"},
+	{"classic", `echo hi >f; cat >Dockerfile <<'E'
+FROM busybox AS a
+RUN echo a >/a
+FROM busybox
+ENV X=1
+WORKDIR /w
+COPY --from=a /a .
+COPY f .
+RUN cat a f; echo done
+CMD ["cat","f"]
+E
+		export DOCKER_BUILDKIT=0; docker build -t b1 . 2>/dev/null; docker build -t b1 . 2>/dev/null | grep -c 'Using cache'; docker run --rm b1; [ "$(docker build -q . 2>/dev/null)" = "$(docker inspect -f '{{.Id}}' b1)" ] && echo same`,
+		"Sending build context to Docker daemon  …\nStep 1/9 : FROM busybox AS a\n ---> ID\nStep 2/9 : RUN echo a >/a\n ---> Running in ID\n ---> ID\nStep 3/9 : FROM busybox\n ---> ID\n" +
+			"Step 4/9 : ENV X=1\n ---> ID\nStep 5/9 : WORKDIR /w\n ---> Running in ID\n ---> ID\nStep 6/9 : COPY --from=a /a .\n ---> Running in ID\n ---> ID\nStep 7/9 : COPY f .\n ---> Running in ID\n ---> ID\n" +
+			"Step 8/9 : RUN cat a f; echo done\n ---> Running in ID\na\nhi\ndone\n ---> ID\nStep 9/9 : CMD [\"cat\",\"f\"]\n ---> ID\nSuccessfully built ID\nSuccessfully tagged b1:latest\n5\nhi\nsame"},
+	{"classic, failing", `export DOCKER_BUILDKIT=0; printf 'FROM busybox\nRUN exit 5\n' | docker build - 2>&1 | tail -1; printf 'FROM busybox\nRUN exit 5\n' | docker build - >/dev/null 2>&1; echo $?; printf 'FROM busybox\nFOO x\n' | docker build - 2>&1 | grep -o 'unknown instruction: FOO'; printf 'FROM busybox\n' | docker build --security-opt x=y - 2>&1 | grep -o 'securityopt is not supported in this playground'`, "The command '/bin/sh -c exit 5' returned a non-zero code: 5\n5\nunknown instruction: FOO\nsecurityopt is not supported in this playground"},
+	{"classic, from elsewhere", `mkdir w; printf 'FROM busybox\nCMD echo far\n' >w/Dockerfile; tar czf w/c.tar.gz -C w Dockerfile; docker run -d --name web -v $PWD/w:/w busybox httpd -f -p 8000 -h /w >/dev/null; ip=$(docker inspect -f '{{.NetworkSettings.Networks.bridge.IPAddress}}' web); for i in $(seq 30); do curl -sf http://$ip:8000/Dockerfile >/dev/null && break; sleep 0.1; done
+		for k in 0 1; do for u in Dockerfile c.tar.gz; do DOCKER_BUILDKIT=$k docker build -q -t b1 http://$ip:8000/$u >/dev/null 2>&1; docker run --rm b1; docker rmi b1 >/dev/null; done; done; docker rm -f web`, "far\nfar\nfar\nfar\nweb"},
+	{"cancelled", `printf 'FROM busybox\nRUN --mount=type=cache,target=/c sleep 1000\n' >Dockerfile; running() { docker network inspect bridge -f '{{len .Containers}}'; }
+		for k in 1 0; do DOCKER_BUILDKIT=$k docker build . >o 2>&1 & p=$!; for i in $(seq 100); do [ $(running) = 1 ] && break; sleep 0.1; done; running; kill -INT $p; wait $p; [ $? != 0 ] && echo ended; for i in $(seq 100); do [ $(running) = 0 ] && break; sleep 0.1; done; running; done
+		docker builder prune -af >/dev/null; docker buildx du | grep -c true`, "1\nended\n0\n1\nended\n0\n0"},
+	{"the client is killed", `printf 'FROM busybox\nRUN sleep 1000\n' >Dockerfile; running() { docker network inspect bridge -f '{{len .Containers}}'; }
+		docker build . >o 2>&1 & p=$!; for i in $(seq 100); do [ $(running) = 1 ] && break; sleep 0.1; done; running; kill -9 $p $(pgrep -x docker-buildx); for i in $(seq 100); do [ $(running) = 0 ] && break; sleep 0.1; done; running`, "1\n0"},
 	{"a git repository", `docker build https://github.com/docker/welcome.git 2>&1 | grep -o 'git repositories is not supported in this playground' | head -1`, "git repositories is not supported in this playground"},
 	{"a Dockerfile of a megabyte", `(echo FROM busybox; head -c 1000000 /dev/zero | tr '\0' '#' | fold -w 100) >Dockerfile; docker build -q . >/dev/null; echo $?`, "0"},
 	{"a step that says much", `printf 'FROM busybox\nRUN yes | head -c 30000000\n' | docker build --progress=plain - >o 2>&1; echo $?; grep -oE 'output clipped' o | head -1`, "0\noutput clipped"},

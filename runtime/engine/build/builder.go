@@ -64,7 +64,7 @@ func Open(ctx context.Context, o Options) (_ *Builder, err error) {
 			return nil, err
 		}
 	}
-	b := &Builder{o: o, hosts: registryHosts(o.Mirrors)}
+	b := &Builder{o: o, hosts: registryHosts(o.Images, o.Mirrors)}
 	ctx, b.stop = context.WithCancel(withLogger(ctx, o.Log))
 	if err := b.open(ctx); err != nil {
 		b.stop()

@@ -69,6 +69,7 @@ func (e *executor) Run(
 	}
 	defer e.remove(s)
 	var undo undos
+	defer guard(e.o.Log, &err) // after what was begun has been undone
 	defer func() {
 		undoing, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
 		defer cancel()
@@ -131,7 +132,8 @@ func (e *executor) run(ctx context.Context, s *step, p bkexecutor.ProcessInfo, b
 }
 
 // Exec runs a process in a container that Run has started, or is about to.
-func (e *executor) Exec(ctx context.Context, id string, p bkexecutor.ProcessInfo) error {
+func (e *executor) Exec(ctx context.Context, id string, p bkexecutor.ProcessInfo) (err error) {
+	defer guard(e.o.Log, &err)
 	e.mu.Lock()
 	s := e.running[id]
 	e.mu.Unlock()

@@ -91,6 +91,7 @@ func (e *imageExport) Attrs() map[string]string { return e.attrs }
 func (e *imageExport) Export(
 	ctx context.Context, src *exporter.Source, info exporter.ExportBuildInfo,
 ) (_ map[string]string, _ exporter.FinalizeFunc, _ exporter.DescriptorReference, err error) {
+	defer guard(e.w.o.Log, &err)
 	if len(src.Refs) > 1 {
 		return nil, nil, nil, invalid("this playground keeps images of one platform: build them one by one, or with --output type=oci")
 	}

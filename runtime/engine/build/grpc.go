@@ -28,8 +28,8 @@ type grpcServer struct {
 func newGRPCServer(b *Builder) *grpcServer {
 	s := &grpcServer{grpc: grpc.NewServer(
 		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage),
-		grpc.ChainUnaryInterceptor(namespaceUnary, grpcerrors.UnaryServerInterceptor),
-		grpc.ChainStreamInterceptor(namespaceStream, grpcerrors.StreamServerInterceptor),
+		grpc.ChainUnaryInterceptor(guardUnary(b.o.Log), namespaceUnary, grpcerrors.UnaryServerInterceptor),
+		grpc.ChainStreamInterceptor(guardStream(b.o.Log), namespaceStream, grpcerrors.StreamServerInterceptor),
 	)}
 	b.controller.Register(s.grpc)
 	healthapi.RegisterHealthServer(s.grpc, health.NewServer())

@@ -126,6 +126,7 @@ func (l *localImage) diffIDs() []digest.Digest {
 
 // Snapshot is of source.SourceInstance. Layers are unpacked already: BuildKit finds them under its own names.
 func (l *localImage) Snapshot(ctx context.Context, _ solver.JobContext) (_ cache.ImmutableRef, err error) {
+	defer guard(l.source.store.Log, &err)
 	if len(l.stack.Layers) == 0 {
 		return nil, nil
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -255,3 +256,11 @@ type fileReader struct {
 }
 
 func (f fileReader) Size() int64 { return f.size }
+
+// RegistryTransport is what requests to a registry are made with, for the builder.
+func (s *Store) RegistryTransport(registry string) (http.RoundTripper, error) {
+	return s.transportTo(registry)
+}
+
+// PlainHTTP reports whether plain HTTP is spoken with a registry: only on this machine.
+func PlainHTTP(registry string) bool { return insecure(registry) }
