@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
+	"time"
 
 	"github.com/containerd/containerd/v2/core/leases"
 	"github.com/containerd/errdefs"
@@ -33,8 +35,8 @@ type imageSource struct {
 	leases leases.Manager
 }
 
-// localConfig is the config of an image that the session has, or nil where the registry is to be asked.
-func (s *imageSource) localConfig(ctx context.Context, w *localWorker, op *pb.SourceOp, opt sourceresolver.Opt) ([]byte, error) {
+// identify reads which image a source asks for. It is nil for other sources.
+func (s *imageSource) identify(w *localWorker, op *pb.SourceOp, opt sourceresolver.Opt) (*containerimage.ImageIdentifier, error) {
 	if opt.ImageOpt == nil || len(opt.SourcePolicies) > 0 {
 		return nil, nil
 	}
@@ -52,16 +54,27 @@ func (s *imageSource) localConfig(ctx context.Context, w *localWorker, op *pb.So
 	if opt.ImageOpt.Platform != nil {
 		id.Platform = opt.ImageOpt.Platform
 	}
-	stack, err := s.local(ctx, id)
-	if err != nil || stack == nil {
-		return nil, err
-	}
-	return stack.Config, nil
+	return id, nil
 }
 
-// local finds an image of the session or the host for an identifier. It is nil where the registry is to be asked.
-func (s *imageSource) local(ctx context.Context, id *containerimage.ImageIdentifier) (*image.Stack, error) {
-	if id.ResolveMode == resolver.ResolveModeForcePull || id.Checksum != "" {
+// hostPatience is how long a registry may take to describe an image that the host has as well, as for `docker pull`.
+const hostPatience = 2 * time.Second
+
+// local finds an image of the session or the host for an identifier. It is nil where there is none. forced says that the
+// registry is to be asked first all the same.
+func (s *imageSource) local(ctx context.Context, id *containerimage.ImageIdentifier) (_ *image.Stack, forced bool, err error) {
+	stack, err := s.find(ctx, id)
+	if err != nil || stack == nil || id.ResolveMode != resolver.ResolveModeForcePull {
+		return stack, false, err
+	}
+	if !stack.OnHost {
+		return nil, false, nil
+	}
+	return stack, true, nil
+}
+
+func (s *imageSource) find(ctx context.Context, id *containerimage.ImageIdentifier) (*image.Stack, error) {
+	if id.Checksum != "" {
 		return nil, nil
 	}
 	stack, err := s.store.Stack(ctx, id.Reference.String())
@@ -87,7 +100,7 @@ func (s *imageSource) Resolve(ctx context.Context, id source.Identifier, sm *ses
 	if !ok {
 		return nil, fmt.Errorf("%T is not an image", id)
 	}
-	stack, err := s.local(ctx, i)
+	stack, forced, err := s.local(ctx, i)
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +110,32 @@ func (s *imageSource) Resolve(ctx context.Context, id source.Identifier, sm *ses
 	if n := i.LayerLimit; n != nil && *n < len(stack.Layers) {
 		stack.Layers = stack.Layers[:*n]
 	}
-	return &localImage{source: s, ref: i.Reference.String(), stack: stack}, nil
+	own := &localImage{source: s, ref: i.Reference.String(), stack: stack}
+	if !forced {
+		return own, nil
+	}
+	remote, err := s.Source.Resolve(ctx, id, sm, vtx)
+	return &pulledImage{SourceInstance: remote, own: own, log: s.store.Log}, err
+}
+
+// pulledImage is an image that is to be fetched, and is the host's where the registry does not give it.
+type pulledImage struct {
+	source.SourceInstance
+	own *localImage
+	log *slog.Logger
+}
+
+// CacheKey is of source.SourceInstance.
+func (p *pulledImage) CacheKey(ctx context.Context, job solver.JobContext, i int) (key, pin string, opts solver.CacheOpts, done bool, err error) {
+	asking, cancel := context.WithTimeout(ctx, hostPatience)
+	defer cancel()
+	key, pin, opts, done, err = p.SourceInstance.CacheKey(asking, job, i)
+	if err == nil || ctx.Err() != nil {
+		return key, pin, opts, done, err
+	}
+	p.log.Info("the host's image instead of the registry's", "image", p.own.ref, "error", err)
+	p.SourceInstance = p.own
+	return p.own.CacheKey(ctx, job, i)
 }
 
 // localImage is one base image that need not be fetched.

@@ -149,14 +149,28 @@ func labels(gateway netip.Addr) map[string]string {
 func (w *localWorker) ResolveSourceMetadata(
 	ctx context.Context, op *pb.SourceOp, opt sourceresolver.Opt, sm *session.Manager, job solver.JobContext,
 ) (*sourceresolver.MetaResponse, error) {
-	config, err := w.images.localConfig(ctx, w, op, opt)
-	if err != nil || config == nil {
-		if err != nil {
-			return nil, err
-		}
+	id, err := w.images.identify(w, op, opt)
+	if err != nil {
+		return nil, err
+	}
+	if id == nil {
 		return w.Worker.ResolveSourceMetadata(ctx, op, opt, sm, job)
 	}
-	return &sourceresolver.MetaResponse{Op: op, Image: &sourceresolver.ResolveImageResponse{Config: config}}, nil
+	stack, forced, err := w.images.local(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if stack == nil {
+		return w.Worker.ResolveSourceMetadata(ctx, op, opt, sm, job)
+	}
+	if forced {
+		asking, cancel := context.WithTimeout(ctx, hostPatience)
+		defer cancel()
+		if found, err := w.Worker.ResolveSourceMetadata(asking, op, opt, sm, job); err == nil || ctx.Err() != nil {
+			return found, err
+		}
+	}
+	return &sourceresolver.MetaResponse{Op: op, Image: &sourceresolver.ResolveImageResponse{Config: stack.Config}}, nil
 }
 
 // Exporter is of worker.Worker.

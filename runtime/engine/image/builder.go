@@ -31,6 +31,7 @@ type Stack struct {
 	ID     string
 	Config []byte
 	Layers []ocispec.Descriptor // lowest first, each annotated with LabelUncompressed
+	OnHost bool                 // the host's catalogue has it under this name, too
 }
 
 // Stack finds an image of this session, or of the host. An image of the host does not become one of the session's.
@@ -52,6 +53,9 @@ func (s *Store) Stack(ctx context.Context, ref string) (Stack, error) {
 	if err != nil {
 		return Stack{}, err
 	}
+	if stack.OnHost, err = s.onHost(ref); err != nil {
+		return Stack{}, err
+	}
 	if len(m.Layers) != len(img.Layers) {
 		return Stack{}, invalid("invalid manifest of %s: %d layers, but %d in its config", img.ID, len(m.Layers), len(img.Layers))
 	}
@@ -60,6 +64,19 @@ func (s *Store) Stack(ctx context.Context, ref string) (Stack, error) {
 		stack.Layers = append(stack.Layers, l)
 	}
 	return stack, nil
+}
+
+// onHost reports whether the host's catalogue has a name.
+func (s *Store) onHost(ref string) (bool, error) {
+	name, err := parseName(ref)
+	if err != nil {
+		return false, nil //nolint:nilerr // an ID
+	}
+	host, err := s.host.Index()
+	if err != nil {
+		return false, err
+	}
+	return host.Names[name.String()] != "", nil
 }
 
 func (s *Store) hostStack(id string) (config []byte, m ocispec.Manifest, err error) {
