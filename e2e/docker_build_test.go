@@ -8,9 +8,11 @@ import (
 // buildCases are builds that a visitor types: see dockerCase. Each runs in an empty directory. plain is `docker build` with its
 // progress as text.
 var buildCases = []dockerCase{
-	{"three steps", `echo hello >f; printf 'FROM busybox\nRUN echo built >/x\nCOPY f /y\nCMD ["cat","/x","/y"]\n' >Dockerfile
+	{
+		"three steps", `echo hello >f; printf 'FROM busybox\nRUN echo built >/x\nCOPY f /y\nCMD ["cat","/x","/y"]\n' >Dockerfile
 		docker build -q -t b1 . >/dev/null; docker run --rm b1; docker images -q b1 | wc -l; docker inspect -f '{{len .RootFS.Layers}} {{.Config.Cmd}}' b1`,
-		"built\nhello\n1\n3 [cat /x /y]"},
+		"built\nhello\n1\n3 [cat /x /y]",
+	},
 	{"the ID that is told is the image's", `printf 'FROM busybox\nRUN true\n' >Dockerfile; docker build -q --iidfile id . >q; cmp -s q id || [ "$(cat q)" = "$(cat id)" ] && docker run --rm $(cat id) echo ran`, "ran"},
 	{"multi-stage", `cat >Dockerfile <<'E'
 FROM busybox AS one
@@ -92,9 +94,11 @@ CMD echo $C
 E
 		docker build -q --build-arg BASE=busybox --build-arg B=7 -t b1 . >/dev/null; docker run --rm b1`, "17"},
 	{"--target", `printf 'FROM busybox AS a\nCMD echo a\nFROM busybox AS b\nRUN exit 3\n' >Dockerfile; docker build -q --target a -t b1 . >/dev/null; docker run --rm b1; docker build --target c . 2>&1 | grep -o 'target stage "c" could not be found'`, "a\ntarget stage \"c\" could not be found"},
-	{"what is unchanged is cached, by its content", `echo 1 >f; printf 'FROM busybox\nRUN echo x\nCOPY f /f\nRUN cat /f\n' >Dockerfile
+	{
+		"what is unchanged is cached, by its content", `echo 1 >f; printf 'FROM busybox\nRUN echo x\nCOPY f /f\nRUN cat /f\n' >Dockerfile
 		docker build -q . >/dev/null; touch -d 2001-01-01 f; docker build --progress=plain . 2>&1 | grep -c CACHED; echo 2 >f; docker build --progress=plain . 2>&1 | grep -c CACHED; docker build --no-cache --progress=plain . 2>&1 | grep -c CACHED`,
-		"3\n1\n1"}, // the base image, too, unless it is in use: it is not asked for where what stands on it is cached
+		"3\n1\n1",
+	}, // the base image, too, unless it is in use: it is not asked for where what stands on it is cached
 	{"RUN is cached by its text", `printf 'FROM busybox\nRUN echo text\n' >Dockerfile; docker build -q . >/dev/null; printf 'FROM busybox\nRUN echo other\n' >Dockerfile; docker build --progress=plain . 2>&1 | grep -c CACHED; printf 'FROM busybox\nRUN echo text\n' >Dockerfile; docker build --progress=plain . 2>&1 | grep -c CACHED`, "1\n1"},
 	{".dockerignore", `mkdir d; touch a b d/c; printf 'a\n**/c\n' >.dockerignore; printf 'FROM busybox\nCOPY . /ctx\nCMD find /ctx -type f | sort | xargs\n' >Dockerfile; docker build -q -t b1 . >/dev/null; docker run --rm b1`, "/ctx/.dockerignore /ctx/Dockerfile /ctx/b"},
 	{"ADD of archives", `mkdir t; echo in >t/f; tar cf a.tar t; tar czf b.tar.gz t; tar cjf c.tar.bz2 t 2>/dev/null || cp a.tar c.tar.bz2; gzip -k -c t/f >f.gz
@@ -156,7 +160,8 @@ E
 	{"a base image that is not there", `printf 'FROM localhost:1/nope\n' | docker build - >o 2>&1; echo $?; grep -oE 'localhost:1/nope' o | head -1`, "1\nlocalhost:1/nope"},
 	{"--pull where no registry answers", `printf 'FROM busybox\nCMD echo own\n' | docker build -q --pull -t b1 - >/dev/null; docker run --rm b1`, "own"},
 	{"links out of the context", `ln -s /etc/passwd l; ln -s ../../../../etc d; printf 'FROM busybox\nCOPY l /l\nCOPY d/shadow /s\n' >Dockerfile; docker build . 2>&1 | grep -oE '"/d/shadow": not found|d/shadow.*not found' | head -1; printf 'FROM busybox\nCOPY ../x /x\n' | docker build -f - . 2>&1 | grep -oE '"/x": not found' | head -1`, "\"/d/shadow\": not found\n\"/x\": not found"},
-	{"classic", `echo hi >f; cat >Dockerfile <<'E'
+	{
+		"classic", `echo hi >f; cat >Dockerfile <<'E'
 FROM busybox AS a
 RUN echo a >/a
 FROM busybox
@@ -170,7 +175,8 @@ E
 		export DOCKER_BUILDKIT=0; docker build -t b1 . 2>/dev/null; docker build -t b1 . 2>/dev/null | grep -c 'Using cache'; docker run --rm b1; [ "$(docker build -q . 2>/dev/null)" = "$(docker inspect -f '{{.Id}}' b1)" ] && echo same`,
 		"Sending build context to Docker daemon  …\nStep 1/9 : FROM busybox AS a\n ---> ID\nStep 2/9 : RUN echo a >/a\n ---> Running in ID\n ---> ID\nStep 3/9 : FROM busybox\n ---> ID\n" +
 			"Step 4/9 : ENV X=1\n ---> ID\nStep 5/9 : WORKDIR /w\n ---> Running in ID\n ---> ID\nStep 6/9 : COPY --from=a /a .\n ---> Running in ID\n ---> ID\nStep 7/9 : COPY f .\n ---> Running in ID\n ---> ID\n" +
-			"Step 8/9 : RUN cat a f; echo done\n ---> Running in ID\na\nhi\ndone\n ---> ID\nStep 9/9 : CMD [\"cat\",\"f\"]\n ---> ID\nSuccessfully built ID\nSuccessfully tagged b1:latest\n5\nhi\nsame"},
+			"Step 8/9 : RUN cat a f; echo done\n ---> Running in ID\na\nhi\ndone\n ---> ID\nStep 9/9 : CMD [\"cat\",\"f\"]\n ---> ID\nSuccessfully built ID\nSuccessfully tagged b1:latest\n5\nhi\nsame",
+	},
 	{"classic, failing", `export DOCKER_BUILDKIT=0; printf 'FROM busybox\nRUN exit 5\n' | docker build - 2>&1 | tail -1; printf 'FROM busybox\nRUN exit 5\n' | docker build - >/dev/null 2>&1; echo $?; printf 'FROM busybox\nFOO x\n' | docker build - 2>&1 | grep -o 'unknown instruction: FOO'; printf 'FROM busybox\n' | docker build --security-opt x=y - 2>&1 | grep -o 'securityopt is not supported in this playground'`, "The command '/bin/sh -c exit 5' returned a non-zero code: 5\n5\nunknown instruction: FOO\nsecurityopt is not supported in this playground"},
 	{"classic, from elsewhere", `mkdir w; printf 'FROM busybox\nCMD echo far\n' >w/Dockerfile; tar czf w/c.tar.gz -C w Dockerfile; docker run -d --name web -v $PWD/w:/w busybox httpd -f -p 8000 -h /w >/dev/null; ip=$(docker inspect -f '{{.NetworkSettings.Networks.bridge.IPAddress}}' web); for i in $(seq 30); do curl -sf http://$ip:8000/Dockerfile >/dev/null && break; sleep 0.1; done
 		for k in 0 1; do for u in Dockerfile c.tar.gz; do DOCKER_BUILDKIT=$k docker build -q -t b1 http://$ip:8000/$u >/dev/null 2>&1; docker run --rm b1; docker rmi b1 >/dev/null; done; done; docker rm -f web`, "far\nfar\nfar\nfar\nweb"},

@@ -32,7 +32,7 @@ func (l *lazyBuilder) open(context.Context) (*build.Builder, error) {
 	if l.builder != nil {
 		return l.builder, nil
 	}
-	b, err := build.Open(l.ctx, l.options)
+	b, err := build.Open(l.ctx, l.options) //nolint:contextcheck // it outlives the request
 	l.builder = b
 	return b, err
 }

@@ -31,7 +31,7 @@ func (b *Builder) BuildClassic(ctx context.Context, r Request, body io.Reader, s
 	if err != nil {
 		return "", err
 	}
-	defer c.Close()
+	defer c.Close() //nolint:errcheck // nothing is lost with it
 	attributes, err := r.attributes(b.gateway())
 	if err != nil {
 		return "", err
@@ -201,7 +201,8 @@ func (c *contextFile) find(name string) error {
 		if err != nil {
 			return invalid("the build context is no tar archive: %s", err)
 		}
-		if path.Join("/", h.Name) != want || h.Typeflag != tar.TypeReg {
+		if path.Join("/", h.Name) != want || //nolint:gosec // it is compared, and no path of ours
+			h.Typeflag != tar.TypeReg {
 			continue
 		}
 		c.dockerfile, err = io.ReadAll(io.LimitReader(archive, maxDockerfile))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"time"
 
 	"github.com/containerd/containerd/v2/pkg/namespaces"
 	"github.com/moby/buildkit/client"
@@ -16,13 +17,16 @@ import (
 	"berth/runtime/engine/image"
 )
 
+// headerTimeout bounds the wait for the rest of a request's head.
+const headerTimeout = 10 * time.Second
+
 // maxMessage bounds one message of a client, in bytes: a definition of a large build is some hundred kilobytes.
 const maxMessage = 16 << 20
 
 // grpcServer serves BuildKit's API on connections that were HTTP requests before.
 type grpcServer struct {
 	grpc  *grpc.Server
-	http2 http2.Server
+	http2 http2.Server //nolint:staticcheck // net/http serves no connection that it has given away
 }
 
 func newGRPCServer(b *Builder) *grpcServer {
@@ -58,7 +62,9 @@ func (s scopedStream) Context() context.Context { return s.ctx }
 func (b *Builder) Serve(ctx context.Context, conn net.Conn) {
 	b.serving.Add(1)
 	defer b.serving.Done()
-	b.server.http2.ServeConn(conn, &http2.ServeConnOpts{Context: ctx, Handler: b.server.grpc, BaseConfig: &http.Server{}})
+	base := &http.Server{ReadHeaderTimeout: headerTimeout}
+	//nolint:staticcheck // as above
+	b.server.http2.ServeConn(conn, &http2.ServeConnOpts{Context: ctx, Handler: b.server.grpc, BaseConfig: base})
 }
 
 // Session serves a client's own part of a build, its files and secrets, until it leaves.

@@ -19,7 +19,7 @@ func (b *Builder) BuildSession(ctx context.Context, r Request, session string, t
 	if err != nil {
 		return "", err
 	}
-	defer c.Close()
+	defer c.Close() //nolint:errcheck // nothing is lost with it
 	attributes, err := r.attributes(b.gateway())
 	if err != nil {
 		return "", err

@@ -167,7 +167,7 @@ func steer(proc *process.Process, master *os.File, p bkexecutor.ProcessInfo) {
 				signals = nil
 				continue
 			}
-			_ = proc.Signal(unix.Signal(sig)) // it may have ended
+			_ = proc.Signal(sig) // it may have ended
 		case size, ok := <-sizes:
 			if !ok {
 				sizes = nil

@@ -22,7 +22,6 @@ type teller struct {
 	begun    bool                  // its first line is told
 	steps    map[int]*told         // by step
 	vertices map[digest.Digest]int // to steps
-	totals   map[string]int        // BuildKit's count of layers, by stage
 }
 
 // told is what is known of one step.
@@ -92,10 +91,7 @@ func (t *teller) advance(ended bool) {
 		if !l.needed {
 			continue
 		}
-		if step == nil && l.layer > 0 && !ended {
-			return
-		}
-		if step == nil && l.layer > 0 { // never begun
+		if step == nil && (l.layer > 0 || !ended && l.base && !t.reached(l.stage)) { // not begun, or never
 			return
 		}
 		if !t.begun {
@@ -121,6 +117,16 @@ func (t *teller) advance(ended bool) {
 			t.say(" ---> " + shortID(step.vertex) + "\n")
 		}
 	}
+}
+
+// reached reports whether anything of a stage is known: its base image need not be asked for where what stands on it is cached.
+func (t *teller) reached(stage string) bool {
+	for i := range t.steps {
+		if t.script[i].stage == stage {
+			return true
+		}
+	}
+	return false
 }
 
 // finish says what a step has put out, and reports whether it is over.
