@@ -232,6 +232,11 @@ func (s *Store) AddBuilt(ctx context.Context, b Built) (Image, error) {
 		}
 		p.names = append(p.names, full)
 	}
+	ctx, release, err := s.hold(ctx)
+	if err != nil {
+		return Image{}, err
+	}
+	defer release()
 	img, err := s.put(ctx, p)
 	if err != nil {
 		return Image{}, err
