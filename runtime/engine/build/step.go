@@ -16,6 +16,7 @@ import (
 	"github.com/moby/buildkit/solver/pb"
 	apicontainer "github.com/moby/moby/api/types/container"
 	apinetwork "github.com/moby/moby/api/types/network"
+	sysuser "github.com/moby/sys/user"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
@@ -104,7 +105,7 @@ func resources(r *pb.LinuxResources) apicontainer.Resources {
 
 // join gives a step its place in the network: in the default bridge, in none, or in the sandbox's own.
 func (e *executor) join(ctx context.Context, s *step, meta bkexecutor.Meta, undo *undos) (network.Joined, error) {
-	j := network.Join{ContainerID: s.id, Name: s.id, Hostname: meta.Hostname, Mode: apinetwork.NetworkBridge}
+	j := network.Join{ContainerID: s.id, Name: s.id, Hostname: meta.Hostname, Mode: apinetwork.NetworkBridge, Quiet: true}
 	switch meta.NetMode {
 	case pb.NetMode_NONE:
 		j.Mode = apinetwork.NetworkNone
@@ -185,10 +186,10 @@ func (s *step) makeCwd(cwd string, user specs.User) error {
 	if _, err := os.Stat(dir); err == nil {
 		return nil
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := sysuser.MkdirAllAndChown(dir, 0o755, int(user.UID), int(user.GID)); err != nil {
 		return fmt.Errorf("make working directory %s: %w", cwd, err)
 	}
-	return os.Chown(dir, int(user.UID), int(user.GID))
+	return nil
 }
 
 // execSpec describes a process that joins the step. What is not said is the first process's.

@@ -15,6 +15,7 @@ import (
 	"github.com/containerd/containerd/v2/core/content"
 	"github.com/containerd/containerd/v2/core/images"
 	"github.com/containerd/containerd/v2/core/snapshots"
+	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -101,7 +102,8 @@ func (s *Store) dirsOf(ctx context.Context, name string) (own string, lowers []s
 	if err != nil {
 		return "", nil, err
 	}
-	if err := s.snapshots.Remove(context.WithoutCancel(ctx), key); err != nil {
+	// Nothing holds it: a collection may have been faster.
+	if err := s.snapshots.Remove(context.WithoutCancel(ctx), key); err != nil && !errdefs.IsNotFound(err) {
 		return "", nil, err
 	}
 	if all := lowersOf(mounts); len(all) > 0 {
