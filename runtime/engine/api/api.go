@@ -45,6 +45,7 @@ type Server struct {
 	Docker    http.Handler // the Docker API; nil: there is none
 	Ports     Listeners    // nil: only what answers on 127.0.0.1 is found
 	Registry  Registry     // nil: registries are not asked
+	Builds    Builds       // nil: nothing is built
 	Browser   Browser      // nil: there are no volumes
 
 	volumeWatches atomic.Int32
@@ -52,7 +53,8 @@ type Server struct {
 	Version string
 	Log     *slog.Logger
 
-	tunnels atomic.Int32
+	tunnels   atomic.Int32
+	followers atomic.Int32
 }
 
 // Handler returns the routes.
@@ -75,6 +77,9 @@ func (s *Server) Handler() http.Handler {
 	}
 	if s.Browser != nil {
 		s.browseRoutes(mux)
+	}
+	if s.Builds != nil {
+		s.buildRoutes(mux)
 	}
 	if s.Docker != nil {
 		mux.Handle("/v1/docker/", http.StripPrefix("/v1/docker", s.Docker))

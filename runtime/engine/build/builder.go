@@ -24,6 +24,7 @@ import (
 	"github.com/moby/buildkit/worker"
 	bolt "go.etcd.io/bbolt"
 
+	"berth/runtime/engine/build/watch"
 	"berth/runtime/engine/image"
 	"berth/runtime/engine/network"
 	"berth/runtime/engine/oci"
@@ -36,7 +37,8 @@ type Options struct {
 	Images   *image.Store
 	Networks *network.Manager
 	Runtime  *oci.Runtime
-	Mirrors  []string // registries, HOST[:PORT] or URL, that are asked before Docker Hub
+	Mirrors  []string       // registries, HOST[:PORT] or URL, that are asked before Docker Hub
+	Watch    *watch.Watcher // records builds; nil: nobody does
 	Log      *slog.Logger
 }
 
@@ -94,7 +96,7 @@ func (b *Builder) open(ctx context.Context) (err error) {
 		return errors.Join(err, storage.Close(), b.worker.Close())
 	}
 	b.controller, err = control.NewController(control.Opt{
-		SessionManager: b.sessions, WorkerController: workers, Frontends: frontends(workers.Infos()),
+		SessionManager: b.sessions, WorkerController: workers, Frontends: frontends(workers.Infos(), b.o.Watch),
 		CacheManager:              solver.NewCacheManager(ctx, "local", storage, worker.NewCacheResultStorage(workers)),
 		ResolveCacheExporterFuncs: b.cacheExporters(), ResolveCacheImporterFuncs: b.cacheImporters(),
 		Entitlements: []string{string(entitlements.EntitlementNetworkHost), string(entitlements.EntitlementSecurityInsecure)},
@@ -103,6 +105,9 @@ func (b *Builder) open(ctx context.Context) (err error) {
 	})
 	if err != nil {
 		return errors.Join(err, history.Close(), storage.Close(), b.worker.Close())
+	}
+	if b.o.Watch != nil {
+		b.o.Watch.Attach(b.controller)
 	}
 	b.server = newGRPCServer(b)
 	return nil

@@ -13,13 +13,18 @@ import (
 	"github.com/moby/buildkit/session"
 	"github.com/moby/buildkit/solver/pb"
 	"github.com/moby/buildkit/worker"
+
+	"berth/runtime/engine/build/watch"
 )
 
 // builtIn are the repositories of the images whose work our own frontend does.
 const builtIn = "docker.io/docker/dockerfile"
 
-func frontends(workers worker.Infos) map[string]frontend.Frontend {
+func frontends(workers worker.Infos, see *watch.Watcher) map[string]frontend.Frontend {
 	own := forwarder.NewGatewayForwarder(workers, dockerfile.Build)
+	if see != nil {
+		own = see.Frontend(own)
+	}
 	return map[string]frontend.Frontend{"dockerfile.v0": own, "gateway.v0": gateway{own}}
 }
 

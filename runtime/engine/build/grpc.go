@@ -30,9 +30,13 @@ type grpcServer struct {
 }
 
 func newGRPCServer(b *Builder) *grpcServer {
+	unary := []grpc.UnaryServerInterceptor{guardUnary(b.o.Log), namespaceUnary, grpcerrors.UnaryServerInterceptor}
+	if b.o.Watch != nil {
+		unary = append(unary, b.o.Watch.Unary)
+	}
 	s := &grpcServer{grpc: grpc.NewServer(
 		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage),
-		grpc.ChainUnaryInterceptor(guardUnary(b.o.Log), namespaceUnary, grpcerrors.UnaryServerInterceptor),
+		grpc.ChainUnaryInterceptor(unary...),
 		grpc.ChainStreamInterceptor(guardStream(b.o.Log), namespaceStream, grpcerrors.StreamServerInterceptor),
 	)}
 	b.controller.Register(s.grpc)

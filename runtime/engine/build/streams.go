@@ -103,7 +103,9 @@ func (s *streams) attend(ctx context.Context, proc *process.Process, master *os.
 	s.closeTheirs()
 	var serving sync.WaitGroup
 	defer serving.Wait()
-	if master != nil {
+	if c, ok := p.Stdout.(Console); ok && master != nil {
+		c.Attach(proc, master)
+	} else if master != nil {
 		s.ours = append(s.ours, master)
 		s.input = master
 		if p.Stdout != nil {
