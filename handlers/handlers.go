@@ -76,6 +76,7 @@ func (h *Handlers) Register(e *echo.Echo, stream echo.MiddlewareFunc) {
 	for _, path := range []string{
 		"terminals", "terminals/*", "exec", "processes", "files", "files/*", "docker/*", "ports", "ports/*", "registry/tags", "registry/image",
 		"volumes", "volumes/*", "changes",
+		"dockerfile", "builds", "builds/:build", "builds/:build/events", "builds/:build/log", "builds/:build/cancel", "builds/:build/steps/:step/debug",
 	} {
 		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodHead} {
 			e.Add(method, "/api/v1/sessions/:id/"+path, h.sandbox, stream)

@@ -21,7 +21,7 @@ import (
 func reachesSandbox(header string) bool {
 	switch header {
 	case "Accept", "Accept-Encoding", "Content-Encoding", "Content-Length", "Content-Type", "Expect", "Range",
-		"If-Match", "If-Modified-Since", "If-None-Match", "If-Range", "If-Unmodified-Since",
+		"If-Match", "If-Modified-Since", "If-None-Match", "If-Range", "If-Unmodified-Since", "Last-Event-Id",
 		"Sec-Websocket-Extensions", "Sec-Websocket-Key", "Sec-Websocket-Protocol", "Sec-Websocket-Version",
 		"Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade":
 		return true

@@ -20,7 +20,7 @@ type lazyBuilder struct {
 func (h *host) planBuilder(r *rooms) error {
 	r.builder = &lazyBuilder{ctx: h.ctx, options: build.Options{
 		Dir: filepath.Join(hostDir, "buildkit"), RunDir: filepath.Join(hostRun, "build"), Images: r.images, Networks: r.networks,
-		Runtime: h.runtime, Mirrors: h.config.Mirrors, Log: h.log,
+		Runtime: h.runtime, Mirrors: h.config.Mirrors, Watch: r.watch, Log: h.log,
 	}}
 	return nil
 }

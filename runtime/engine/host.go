@@ -13,6 +13,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 
 	"berth/runtime/engine/boot"
+	"berth/runtime/engine/build/record"
+	"berth/runtime/engine/build/watch"
 	"berth/runtime/engine/container"
 	"berth/runtime/engine/dockerapi"
 	"berth/runtime/engine/events"
@@ -50,6 +52,8 @@ type rooms struct {
 	networks   *network.Manager
 	volumes    *volume.Store
 	containers *container.Manager
+	records    *record.Store
+	watch      *watch.Watcher
 	builder    *lazyBuilder
 	api        http.Handler
 }
@@ -91,7 +95,7 @@ func (h *host) open() (*rooms, error) {
 		return h.rooms, nil
 	}
 	r := &rooms{}
-	for _, step := range []func(*rooms) error{h.openImages, h.openNetworks, h.openVolumes, h.openContainers, h.planBuilder} {
+	for _, step := range []func(*rooms) error{h.openImages, h.openNetworks, h.openVolumes, h.openContainers, h.openRecords, h.planBuilder} {
 		if err := step(r); err != nil {
 			return nil, errors.Join(err, r.close(h.ctx))
 		}

@@ -21,7 +21,7 @@ import (
 const builtIn = "docker.io/docker/dockerfile"
 
 func frontends(workers worker.Infos, see *watch.Watcher) map[string]frontend.Frontend {
-	own := forwarder.NewGatewayForwarder(workers, dockerfile.Build)
+	own := forwarder.NewGatewayForwarder(workers, guarded(dockerfile.Build))
 	if see != nil {
 		own = see.Frontend(own)
 	}

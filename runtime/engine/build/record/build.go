@@ -35,6 +35,7 @@ type track struct {
 	tells    int        // events about its progress
 	dirty    bool       // it differs from its last event
 	ids      []string   // of its progress
+	numbered bool       // it is an instruction of a Dockerfile
 	partials [3][]byte  // ends of characters that were cut in the middle, by stream
 }
 
@@ -103,6 +104,13 @@ func (t *track) copy() Step {
 	s := t.Step
 	s.Progress = slices.Clone(s.Progress)
 	return s
+}
+
+// Empty reports whether no step of the build has been heard of.
+func (b *Build) Empty() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.order) == 0
 }
 
 // Running reports whether the build has not ended.

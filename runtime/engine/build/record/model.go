@@ -53,7 +53,7 @@ type Whole struct {
 	Steps []Step `json:"steps"`
 }
 
-// Totals counts the steps that are not internal.
+// Totals counts the steps that are instructions of the Dockerfile.
 type Totals struct {
 	Steps  int `json:"steps"`
 	Done   int `json:"done"` // cached ones too

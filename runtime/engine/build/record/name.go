@@ -9,10 +9,10 @@ import (
 var numbered = regexp.MustCompile(`(?s)^\[(?:(.*?) )?\s*\d+/\d+\] (.*)$`)
 
 // describe takes a step's name apart.
-func (s *Step) describe(name string) {
+func (s *track) describe(name string) {
 	s.Name, s.Stage, s.Instruction = name, "", name
 	if m := numbered.FindStringSubmatch(name); m != nil {
-		s.Stage, s.Instruction = m[1], m[2]
+		s.Stage, s.Instruction, s.numbered = m[1], m[2], true
 		return
 	}
 	for _, prefix := range []string{"[internal] ", "[auth] "} {

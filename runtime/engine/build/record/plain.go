@@ -20,6 +20,9 @@ func (b *Build) Plain(ctx context.Context, w io.Writer) error {
 	return out.Flush()
 }
 
+// worthTelling is by how many milliseconds a step's time must have grown to be printed once more.
+const worthTelling = 100
+
 type plain struct {
 	w       *bufio.Writer
 	steps   map[string]*printed
@@ -31,8 +34,9 @@ type plain struct {
 type printed struct {
 	Step
 	number  int
-	open    bool // its last line has no end yet
-	over    bool // its outcome is printed
+	open    bool  // its last line has no end yet
+	over    bool  // its outcome is printed
+	told    int64 // with this duration, in milliseconds
 	started time.Time
 	doing   map[string]bool // what of its progress is printed
 }
@@ -73,16 +77,21 @@ func (p *plain) step(s Step) {
 		p.steps[s.ID] = known
 	}
 	known.Step = s
-	known.over = known.over && s.State != Running // looked up, and now it runs
-	if s.StartedAt == nil || known.over {
+	if s.StartedAt == nil {
 		return
 	}
-	p.enter(known)
+	if !known.over {
+		p.enter(known)
+	}
 	for _, d := range s.Progress {
 		if !known.doing[d.Name] && (d.Total == 0 || d.Current >= d.Total) {
-			known.doing[d.Name] = true
+			p.enter(known)
+			known.doing[d.Name], known.over = true, false
 			fmt.Fprintf(p.w, "#%d %s%s\n", known.number, d.Name, amount(d))
 		}
+	}
+	if known.over && s.DurationMS-known.told < worthTelling {
+		return // BuildKit ends a step more than once: when it has looked it up, and when it has run
 	}
 	switch s.State {
 	case Cached:
@@ -105,7 +114,8 @@ func amount(d Progress) string {
 }
 
 func (p *plain) outcome(s *printed, text string) {
-	s.over = true
+	p.enter(s)
+	s.over, s.told = true, s.DurationMS
 	p.endLine(s)
 	fmt.Fprintf(p.w, "#%d %s\n", s.number, text)
 }
@@ -148,6 +158,7 @@ func (p *plain) output(s *printed, l Log) {
 		s.StartedAt = &started
 	}
 	p.enter(s)
+	s.over = false
 	since := max(0, l.Time.Sub(s.started).Seconds())
 	for line := range strings.Lines(l.Text) {
 		if !s.open {

@@ -184,7 +184,7 @@ func (b *Build) tell(now time.Time, urgent bool) {
 
 func (b *Build) totals() (n Totals) {
 	for _, t := range b.order {
-		if t.Internal {
+		if !t.numbered {
 			continue
 		}
 		n.Steps++

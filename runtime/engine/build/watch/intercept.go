@@ -24,6 +24,7 @@ var errTooLong = fmt.Errorf("the build was ended: a build in this playground may
 type run struct {
 	watcher *Watcher
 	build   *record.Build
+	done    chan struct{} // closed when all is recorded
 
 	mu       sync.Mutex
 	question bool  // a client asks something of the frontend: it is no build
@@ -67,7 +68,7 @@ func (w *Watcher) solve(ctx context.Context, req *controlapi.SolveRequest, next 
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	build.Cancellable(cancel)
-	r := &run{watcher: w, build: build}
+	r := &run{watcher: w, build: build, done: make(chan struct{})}
 	w.add(req.Ref, r)
 	told := r.listen(ctx, req.Ref)
 	answer, err := next(r.in(ctx), req)
@@ -81,6 +82,7 @@ func (w *Watcher) solve(ctx context.Context, req *controlapi.SolveRequest, next 
 		r.sizes(after)
 		r.end(after, answer, err, cause)
 		w.remove(req.Ref)
+		close(r.done)
 	})
 	return answer, err
 }

@@ -119,7 +119,7 @@ func (b *bridge) lookAtStep(ctx context.Context, g *graph, id string) error {
 // finishedState describes the files after a step, and how a RUN at that place would see them.
 func finishedState(g *graph, id string, ref *worker.WorkerRef) *state {
 	return &state{
-		worker: ref.Worker, ref: ref.ImmutableRef.ID(), snapshot: snapshotOf(ref.ImmutableRef), layer: g.ops[id].GetSource() == nil,
+		worker: ref.Worker, ref: ref.ImmutableRef.ID(), snapshots: snapshotsOf(ref.ImmutableRef), layer: g.ops[id].GetSource() == nil,
 		meta: g.meta(id), mounts: []*pb.Mount{{Dest: pb.RootMount}},
 	}
 }
@@ -183,11 +183,14 @@ func (r *run) sizes(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookTime)
 	defer cancel()
 	for id, s := range r.watcher.states.of(r.build.ID()) {
-		if !s.layer || s.snapshot == "" {
+		if !s.layer {
 			continue
 		}
-		if bytes, err := r.watcher.usage(ctx, s.snapshot); err == nil {
-			r.build.Size(id, bytes)
+		for _, name := range s.snapshots {
+			if bytes, err := r.watcher.usage(ctx, name); err == nil {
+				r.build.Size(id, bytes)
+				break
+			}
 		}
 	}
 }

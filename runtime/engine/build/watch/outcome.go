@@ -7,6 +7,7 @@ import (
 
 	controlapi "github.com/moby/buildkit/api/services/control"
 	"github.com/moby/buildkit/exporter/containerimage/exptypes"
+	"github.com/moby/buildkit/frontend/dockerfile/parser"
 	gatewayapi "github.com/moby/buildkit/frontend/gateway/pb"
 	"github.com/moby/buildkit/solver/errdefs"
 	"google.golang.org/grpc/codes"
@@ -20,7 +21,7 @@ func (r *run) end(ctx context.Context, answer any, err, cause error) {
 	r.mu.Lock()
 	question, asked, failed := r.question, r.frontend, r.failed
 	r.mu.Unlock()
-	if question || err == nil && !asked && r.build.Summary().Totals.Steps == 0 {
+	if question || err == nil && !asked && r.build.Empty() {
 		r.watcher.o.Records.Discard(r.build)
 		return
 	}
@@ -78,15 +79,22 @@ func explain(err error) explained {
 		e.ExitCode = int(exit.ExitCode)
 	}
 	for _, s := range errdefs.Sources(err) {
-		if e.text == nil && s.Info != nil {
+		if s.Info != nil {
 			e.text = s.Info.Data
 		}
-		for _, at := range s.Ranges {
-			first, last := int(at.GetStart().GetLine()), int(at.GetEnd().GetLine())
-			if e.Line == 0 || first < e.Line {
-				e.Line = first
+		if first, last := linesOf(s.Ranges); first > 0 { // the last is the outermost
+			e.Line, e.EndLine = first, last
+		}
+	}
+	var at *parser.LocationError
+	if e.Line == 0 && errors.As(err, &at) {
+		for _, l := range at.Locations {
+			for _, r := range l {
+				if e.Line == 0 {
+					e.Line = r.Start.Line
+				}
+				e.EndLine = max(e.EndLine, r.End.Line)
 			}
-			e.EndLine = max(e.EndLine, last, first)
 		}
 	}
 	return e

@@ -38,16 +38,24 @@ func (g *graph) name(id string) string {
 	return g.definition.Metadata[id].GetDescription()["llb.customname"]
 }
 
-// lines are where a step stands in the Dockerfile; 0: nowhere.
+// lines are where a step stands in the Dockerfile; 0: nowhere. Of one that stands there twice, as a base image may, they are
+// the first.
 func (g *graph) lines(id string) (first, last int) {
 	for _, l := range g.definition.GetSource().GetLocations()[id].GetLocations() {
-		for _, r := range l.GetRanges() {
-			start, end := int(r.GetStart().GetLine()), int(r.GetEnd().GetLine())
-			if first == 0 || start < first {
-				first = start
-			}
-			last = max(last, start, end)
+		if start, end := linesOf(l.GetRanges()); first == 0 || start < first {
+			first, last = start, end
 		}
+	}
+	return first, last
+}
+
+func linesOf(ranges []*pb.Range) (first, last int) {
+	for _, r := range ranges {
+		start, end := int(r.GetStart().GetLine()), int(r.GetEnd().GetLine())
+		if first == 0 || start < first {
+			first = start
+		}
+		last = max(last, start, end)
 	}
 	return first, last
 }

@@ -25,13 +25,13 @@ const (
 
 // state is the files of a step, and how a process would see them.
 type state struct {
-	worker   worker.Worker
-	ref      string // the record in the cache; empty: held
-	snapshot string // its files
-	layer    bool   // they are a layer of the step's own
-	meta     *pb.Meta
-	mounts   []*pb.Mount
-	held     []solver.Result // of a failed step: by mount, nil for those without files
+	worker    worker.Worker
+	ref       string   // the record in the cache; empty: held
+	snapshots []string // its files: one of these names
+	layer     bool     // they are a layer of the step's own
+	meta      *pb.Meta
+	mounts    []*pb.Mount
+	held      []solver.Result // of a failed step: by mount, nil for those without files
 }
 
 // kept is what the steps of one build have left.
@@ -212,12 +212,17 @@ func (st *state) refs(ctx context.Context) ([]*worker.WorkerRef, error) {
 // Keys of BuildKit's metadata of a record: cache/metadata.go.
 const keySnapshot = "cache.snapshot"
 
-// snapshotOf is the name of the snapshot that has a record's files.
-func snapshotOf(ref cache.ImmutableRef) string {
-	var md cache.RefMetadata = ref
+// snapshotsOf are the names of the snapshot that has a record's files: the one it gets when it is committed, and the one it has
+// until then.
+func snapshotsOf(ref cache.ImmutableRef) []string {
+	names := []string{snapshotName(ref)}
 	if mutable, ok := ref.GetEqualMutable(); ok && mutable != nil {
-		md = mutable // it has not been committed yet
+		names = append(names, snapshotName(mutable))
 	}
+	return names
+}
+
+func snapshotName(md cache.RefMetadata) string {
 	if name := md.GetString(keySnapshot); name != "" {
 		return name
 	}

@@ -75,6 +75,13 @@ func (w *Watcher) Close() {
 	w.states.close()
 }
 
+// Settle returns when all is recorded of a build whose Solve has returned.
+func (w *Watcher) Settle(ref string) {
+	if r := w.find(ref); r != nil {
+		<-r.done
+	}
+}
+
 func (w *Watcher) find(ref string) *run {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -1,0 +1,322 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"sync"
+
+	"github.com/containerd/containerd/v2/pkg/namespaces"
+	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
+	"github.com/moby/buildkit/identity"
+	"github.com/opencontainers/go-digest"
+	"github.com/tonistiigi/fsutil"
+	"golang.org/x/sys/unix"
+
+	"berth/runtime/engine/api"
+	"berth/runtime/engine/build"
+	"berth/runtime/engine/build/dockerfile"
+	"berth/runtime/engine/build/record"
+	"berth/runtime/engine/build/watch"
+	"berth/runtime/engine/image"
+	"berth/terminal"
+)
+
+// Limits of the builds that the page asks for.
+const (
+	maxBuilds    = 4    // at a time
+	maxTags      = 32   // of an image
+	maxArguments = 200  // and labels
+	maxPath      = 4096 // bytes
+)
+
+// builds are the builds of the session, as the sandbox API has them.
+type builds struct {
+	host      *host
+	terminals *terminal.Set
+	checker   *dockerfile.Checker
+
+	mu      sync.Mutex
+	running int
+	work    sync.WaitGroup
+}
+
+func newBuilds(h *host, terminals *terminal.Set) *builds {
+	b := &builds{host: h, terminals: terminals}
+	b.checker = dockerfile.NewChecker(b)
+	return b
+}
+
+// close waits for the builds, which end with the sandbox.
+func (b *builds) close(ctx context.Context) error {
+	ended := make(chan struct{})
+	go func() {
+		b.work.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("builds do not end: %w", context.Cause(ctx))
+	}
+}
+
+// List is of api.Builds.
+func (b *builds) List(context.Context) ([]record.Summary, error) {
+	r, err := b.host.open()
+	if err != nil {
+		return nil, err
+	}
+	return r.records.List(), nil
+}
+
+// Get is of api.Builds.
+func (b *builds) Get(_ context.Context, id string) (*record.Build, error) {
+	r, err := b.host.open()
+	if err != nil {
+		return nil, err
+	}
+	return r.records.Get(id)
+}
+
+// Forget is of api.Builds.
+func (b *builds) Forget(_ context.Context, id string) error {
+	r, err := b.host.open()
+	if err != nil {
+		return err
+	}
+	return r.records.Forget(id)
+}
+
+// Check is of api.Builds.
+func (b *builds) Check(ctx context.Context, text []byte) (*dockerfile.Check, error) {
+	return b.checker.Check(ctx, text)
+}
+
+// ImageConfig is of dockerfile.Images.
+func (b *builds) ImageConfig(ctx context.Context, ref string) ([]byte, error) {
+	r, err := b.host.open()
+	if err != nil {
+		return nil, err
+	}
+	img, err := r.images.Get(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(img.Config)
+}
+
+// Debug is of api.Builds.
+func (b *builds) Debug(ctx context.Context, id, step string) (string, error) {
+	r, err := b.host.open()
+	if err != nil {
+		return "", err
+	}
+	if _, err := r.records.Get(id); err != nil {
+		return "", err
+	}
+	name, start, err := r.watch.States().Terminal(id, step)
+	if err != nil {
+		return "", err
+	}
+	_, err = b.terminals.OpenWith(ctx, name, terminal.DefaultSize, start)
+	return name, err
+}
+
+// Create is of api.Builds.
+func (b *builds) Create(ctx context.Context, req api.BuildRequest) (_ *record.Build, err error) {
+	if err := validBuild(&req); err != nil {
+		return nil, err
+	}
+	r, err := b.host.open()
+	if err != nil {
+		return nil, err
+	}
+	in, err := b.openContext(&req)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			in.close()
+		}
+	}()
+	if err := b.enter(); err != nil {
+		return nil, err
+	}
+	kept, err := r.records.Begin(record.About{
+		ID: identity.NewID(), Source: record.FromPage, Context: req.Context, Dockerfile: req.Dockerfile, Target: req.Target,
+		Tags: req.Tags, Args: req.Args, NoCache: req.NoCache,
+	})
+	if err != nil {
+		b.leave()
+		return nil, err
+	}
+	b.work.Go(func() { //nolint:contextcheck // it outlives the request that asked for it
+		defer b.leave()
+		defer in.close()
+		b.run(b.host.ctx, r, kept, req, in)
+	})
+	return kept, nil
+}
+
+func (b *builds) enter() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.running >= maxBuilds {
+		return fmt.Errorf("%d builds run in this session: wait for one to end, or cancel it: %w", b.running, errdefs.ErrResourceExhausted)
+	}
+	b.running++
+	return nil
+}
+
+func (b *builds) leave() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.running--
+}
+
+// run builds. The watcher sees it begin and end; what fails before that is told here.
+func (b *builds) run(ctx context.Context, r *rooms, kept *record.Build, req api.BuildRequest, in *buildContext) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	kept.Cancellable(cancel)
+	err := func() error {
+		builder, err := r.builder.open(ctx)
+		if err != nil {
+			return err
+		}
+		return builder.Solve(ctx, build.Request{
+			Ref: kept.ID(), Context: fsutil.NewRootFS(fsutil.NewRoot(in.context)), Dockerfile: fsutil.NewRootFS(fsutil.NewRoot(in.dockerfile)), Filename: in.filename,
+			SharedKey: digest.FromString(req.Context).Encoded(), Target: req.Target, Tags: req.Tags, Args: req.Args, Labels: req.Labels,
+			NoCache: req.NoCache, Pull: req.Pull,
+		})
+	}()
+	r.watch.Settle(kept.ID())
+	outcome := record.Outcome{State: record.Succeeded}
+	switch {
+	case errors.Is(context.Cause(ctx), record.ErrCancelled):
+		outcome.State = record.Cancelled
+	case err != nil:
+		outcome.State, outcome.Error = record.Failed, &record.Error{Message: err.Error()}
+	}
+	kept.End(outcome) // it has ended already unless the builder has never heard of it
+}
+
+// buildContext is the directories that a build reads.
+type buildContext struct {
+	context, dockerfile *os.Root
+	filename            string
+}
+
+func (c *buildContext) close() {
+	_ = c.context.Close()
+	_ = c.dockerfile.Close()
+}
+
+// openContext opens the directories of a build in the workspace, such that nothing below leads out of it.
+func (b *builds) openContext(req *api.BuildRequest) (*buildContext, error) {
+	tree := b.host.workspace.files()
+	root, err := tree.Root(req.Context)
+	if err != nil {
+		return nil, fmt.Errorf("the context %s: %w", req.Context, reason(err))
+	}
+	file := req.Dockerfile
+	if !path.IsAbs(file) {
+		file = path.Join(req.Context, file)
+	}
+	dir, err := tree.Root(path.Dir(file))
+	if err != nil {
+		_ = root.Close()
+		return nil, fmt.Errorf("the directory of the Dockerfile, %s: %w", path.Dir(file), reason(err))
+	}
+	in := &buildContext{context: root, dockerfile: dir, filename: path.Base(file)}
+	info, err := dir.Stat(in.filename)
+	switch {
+	case err != nil:
+		err = fmt.Errorf("the Dockerfile %s: %w", file, reason(err))
+	case info.IsDir():
+		err = fmt.Errorf("%s is a directory, not a Dockerfile: %w", file, errdefs.ErrInvalidArgument)
+	case !info.Mode().IsRegular():
+		err = fmt.Errorf("%s is no regular file: %w", file, errdefs.ErrInvalidArgument)
+	case info.Size() > dockerfile.MaxText:
+		err = fmt.Errorf("%s is larger than %d KiB: that is no Dockerfile: %w", file, dockerfile.MaxText>>10, errdefs.ErrInvalidArgument)
+	}
+	if err != nil {
+		in.close()
+		return nil, err
+	}
+	return in, nil
+}
+
+// reason is what the kernel said, without the ways in which it was asked.
+func reason(err error) error {
+	var errno unix.Errno
+	if errors.As(err, &errno) {
+		return errno
+	}
+	return err
+}
+
+// validBuild checks a request and puts in what it leaves out.
+func validBuild(req *api.BuildRequest) error {
+	if !path.IsAbs(req.Context) || len(req.Context) > maxPath || len(req.Dockerfile) > maxPath {
+		return invalidBuild("the context is a directory of the workspace: an absolute path")
+	}
+	req.Context = path.Clean(req.Context)
+	if req.Dockerfile == "" {
+		req.Dockerfile = "Dockerfile"
+	}
+	if len(req.Tags) > maxTags {
+		return invalidBuild("an image gets at most %d names at a time", maxTags)
+	}
+	for _, tag := range req.Tags {
+		if n, err := reference.ParseNormalizedNamed(tag); err != nil {
+			return invalidBuild("%.100q is not a name for an image: %v", tag, err)
+		} else if _, digested := n.(reference.Digested); digested {
+			return invalidBuild("%.100q has a digest: a name for an image has none", tag)
+		}
+	}
+	if len(req.Args)+len(req.Labels) > maxArguments {
+		return invalidBuild("a build takes at most %d arguments and labels", maxArguments)
+	}
+	for _, m := range []map[string]string{req.Args, req.Labels} {
+		if _, empty := m[""]; empty {
+			return invalidBuild("an argument has no name")
+		}
+	}
+	return nil
+}
+
+func invalidBuild(format string, args ...any) error {
+	return fmt.Errorf(format+": %w", append(args, errdefs.ErrInvalidArgument)...)
+}
+
+// openRecords opens what is remembered of builds, and who watches them.
+func (h *host) openRecords(r *rooms) (err error) {
+	if r.records, err = record.Open(filepath.Join(hostDir, "builds"), h.log); err != nil {
+		return err
+	}
+	snapshots := r.images.Metadata().Snapshotter(image.Snapshotter)
+	r.watch = watch.New(watch.Options{
+		Records: r.records, Disk: hostDir, Log: h.log,
+		ImageSize: func(ctx context.Context, id string) int64 {
+			img, err := r.images.Get(ctx, id)
+			if err != nil {
+				return 0 // it may be gone again
+			}
+			return img.Size
+		},
+		Usage: func(ctx context.Context, snapshot string) (int64, error) {
+			usage, err := snapshots.Usage(namespaces.WithNamespace(ctx, image.Namespace), snapshot)
+			return usage.Size, err
+		},
+	})
+	return nil
+}
