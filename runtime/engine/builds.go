@@ -15,7 +15,6 @@ import (
 	"github.com/distribution/reference"
 	"github.com/moby/buildkit/identity"
 	"github.com/opencontainers/go-digest"
-	"github.com/tonistiigi/fsutil"
 	"golang.org/x/sys/unix"
 
 	"berth/runtime/engine/api"
@@ -193,7 +192,7 @@ func (b *builds) run(ctx context.Context, r *rooms, kept *record.Build, req api.
 			return err
 		}
 		return builder.Solve(ctx, build.Request{
-			Ref: kept.ID(), Context: fsutil.NewRootFS(fsutil.NewRoot(in.context)), Dockerfile: fsutil.NewRootFS(fsutil.NewRoot(in.dockerfile)), Filename: in.filename,
+			Ref: kept.ID(), Context: build.Tree(in.context), Dockerfile: build.Tree(in.dockerfile), Filename: in.filename,
 			SharedKey: digest.FromString(req.Context).Encoded(), Target: req.Target, Tags: req.Tags, Args: req.Args, Labels: req.Labels,
 			NoCache: req.NoCache, Pull: req.Pull,
 		})

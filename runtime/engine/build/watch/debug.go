@@ -254,4 +254,5 @@ func (x *visit) release(ctx context.Context) {
 		}
 	}
 	x.states.leave(x)
+	x.states.freed() // what was changed in it
 }

@@ -36,13 +36,11 @@ func (f watched) Solve(
 	b := &bridge{FrontendLLBBridge: llb, run: r, sid: sid}
 	result, err := f.Frontend.Solve(ctx, b, exec, opt, inputs, sid, sm)
 	if err == nil {
-		if err = compute(ctx, result); err != nil {
-			_ = result.EachRef(func(ref solver.ResultProxy) error { return ref.Release(context.WithoutCancel(ctx)) })
-		}
+		err = compute(ctx, result)
 	}
 	b.look(ctx, err)
 	if err != nil {
-		r.fail(err)
+		r.fail(err, result)
 		return nil, err
 	}
 	return result, nil
@@ -77,10 +75,32 @@ func (r *run) asked(opt map[string]string, question bool) {
 	}
 }
 
-func (r *run) fail(err error) {
+// fail notes why a build fails. What it had so far is released when it is over: a client may want to look at it until then.
+func (r *run) fail(err error, result *frontend.Result) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.failed = err
+	if result != nil {
+		r.unused = append(r.unused, result)
+	}
+}
+
+// release gives up what a failed build had.
+func (r *run) release(ctx context.Context) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, result := range r.unused {
+		err := result.EachRef(func(ref solver.ResultProxy) error {
+			if ref == nil {
+				return nil
+			}
+			return ref.Release(ctx)
+		})
+		if err != nil {
+			r.watcher.o.Log.Warn("release what a failed build had", "error", err)
+		}
+	}
+	r.unused = nil
 }
 
 // bridge is what the frontend describes its steps to.

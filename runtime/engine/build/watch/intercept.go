@@ -10,6 +10,7 @@ import (
 	"github.com/containerd/errdefs"
 	controlapi "github.com/moby/buildkit/api/services/control"
 	"github.com/moby/buildkit/client/buildid"
+	"github.com/moby/buildkit/frontend"
 	gatewayapi "github.com/moby/buildkit/frontend/gateway/pb"
 	"github.com/moby/buildkit/identity"
 	"google.golang.org/grpc"
@@ -30,6 +31,7 @@ type run struct {
 	question bool  // a client asks something of the frontend: it is no build
 	frontend bool  // it has asked the frontend
 	failed   error // what the frontend failed with, before it was sent anywhere
+	unused   []*frontend.Result
 }
 
 type runKey struct{}
@@ -78,9 +80,13 @@ func (w *Watcher) solve(ctx context.Context, req *controlapi.SolveRequest, next 
 		err = errTooLong
 	}
 	after := context.WithoutCancel(ctx)
+	r.release(after)
 	w.ending.Go(func() { // the client need not wait for what it has not asked for
 		r.sizes(after)
 		r.end(after, answer, err, cause)
+		if err != nil {
+			w.tidy()
+		}
 		w.remove(req.Ref)
 		close(r.done)
 	})

@@ -47,6 +47,8 @@ type States struct {
 	log  *slog.Logger
 	disk string // a path on the session's disk; empty: its room is not looked at
 
+	freed func() // is told when something held was given up; it must not wait
+
 	mu     sync.Mutex
 	builds map[string]*kept
 	order  []string // builds that hold something, oldest first
@@ -137,6 +139,7 @@ func (s *States) drop(build string) {
 			st.release(s.log)
 		}
 	}
+	s.freed()
 	for i, id := range s.order {
 		if id == build {
 			s.order = append(s.order[:i:i], s.order[i+1:]...)

@@ -44,6 +44,7 @@ type Watcher struct {
 
 	mu      sync.Mutex
 	control Control
+	collect func()
 	runs    map[string]*run  // by BuildKit's name of the build
 	sizes   map[string]int64 // of snapshots
 	ending  sync.WaitGroup
@@ -55,15 +56,31 @@ func New(o Options) *Watcher {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	w := &Watcher{o: o, states: newStates(o.Log, o.Disk), runs: map[string]*run{}, sizes: map[string]int64{}}
+	w.states.freed = w.tidy
 	o.Records.Forgot(w.states.forget)
 	return w
 }
 
-// Attach says which controller solves.
-func (w *Watcher) Attach(c Control) {
+// Attach says which controller solves, and what frees the room of files that nobody holds any more. Ctx is the builder's life.
+func (w *Watcher) Attach(ctx context.Context, c Control, collect func(context.Context) error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.control = c
+	w.collect = func() {
+		if err := collect(ctx); err != nil && ctx.Err() == nil {
+			w.o.Log.Warn("free what a failed build has left", "error", err)
+		}
+	}
+}
+
+// tidy frees what a failed step has left and nobody holds any more: it may have filled the disk.
+func (w *Watcher) tidy() {
+	w.mu.Lock()
+	collect := w.collect
+	w.mu.Unlock()
+	if collect != nil {
+		w.ending.Go(collect)
+	}
 }
 
 // States are what the steps of builds have left.
@@ -71,8 +88,8 @@ func (w *Watcher) States() *States { return w.states }
 
 // Close gives up what is kept for terminals, and ends them.
 func (w *Watcher) Close() {
-	w.ending.Wait()
 	w.states.close()
+	w.ending.Wait()
 }
 
 // Settle returns when all is recorded of a build whose Solve has returned.
