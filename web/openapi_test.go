@@ -52,7 +52,8 @@ func TestOpenAPINamesEveryRoute(t *testing.T) {
 		path = strings.Replace(path, "volumes/*", "volumes/{name}/files/{path}", 1)
 		routes[r.Method+" "+path] = true
 		proxied := strings.Contains(path, "/terminals") || strings.Contains(path, "/exec") || strings.Contains(path, "/processes") || strings.Contains(path, "/files") ||
-			strings.Contains(path, "/docker") || strings.Contains(path, "/ports") || strings.Contains(path, "/registry") || strings.Contains(path, "/volumes") || strings.Contains(path, "/changes")
+			strings.Contains(path, "/docker") || strings.Contains(path, "/ports") || strings.Contains(path, "/registry") || strings.Contains(path, "/volumes") || strings.Contains(path, "/changes") ||
+			strings.Contains(path, "/builds") || strings.Contains(path, "/dockerfile")
 		if !strings.HasPrefix(path, "/api/") || r.Method == http.MethodHead {
 			continue
 		}

@@ -8,6 +8,8 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"sync"
+	"time"
 
 	"github.com/containerd/errdefs"
 
@@ -196,21 +198,58 @@ func (s *Server) followBuild(w http.ResponseWriter, r *http.Request) {
 	s.sendEvents(w, r, b, after)
 }
 
+// sendEvents writes a comment now and then while nothing happens, so that whoever is between does not take the connection for dead.
 func (s *Server) sendEvents(w http.ResponseWriter, r *http.Request, b *record.Build, after int) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(http.StatusOK)
-	flush := http.NewResponseController(w)
+	out := &events{w: w, flush: http.NewResponseController(w)}
+	beating, stop := context.WithCancel(r.Context())
+	var beats sync.WaitGroup
+	defer beats.Wait()
+	defer stop()
+	beats.Go(func() { out.beat(beating) })
 	ended := false
 	err := b.Follow(r.Context(), after, func(e record.Event) error {
 		ended = ended || e.Kind == record.KindEnd
-		if _, err := fmt.Fprintf(w, "id: %d\nevent: %s\ndata: %s\n\n", e.Seq, e.Kind, e.Data); err != nil {
-			return err
-		}
-		return flush.Flush()
+		return out.send("id: %d\nevent: %s\ndata: %s\n\n", e.Seq, e.Kind, e.Data)
 	})
 	if err == nil && !ended { // the record broke off with its machine, or the client had the last event already
-		_, _ = fmt.Fprintf(w, "event: %s\ndata: {}\n\n", record.KindEnd)
+		_ = out.send("event: %s\ndata: {}\n\n", record.KindEnd) // the client has gone: nobody to tell
+	}
+}
+
+// heartbeat is how often something is sent to followers of a build that says nothing.
+const heartbeat = 20 * time.Second
+
+// events writes to one follower, from two goroutines.
+type events struct {
+	mu    sync.Mutex
+	w     io.Writer
+	flush *http.ResponseController
+}
+
+func (o *events) send(format string, args ...any) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if _, err := fmt.Fprintf(o.w, format, args...); err != nil {
+		return err
+	}
+	return o.flush.Flush()
+}
+
+func (o *events) beat(ctx context.Context) {
+	tick := time.NewTicker(heartbeat)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			if o.send(": still here\n\n") != nil {
+				return
+			}
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 
