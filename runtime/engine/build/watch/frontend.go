@@ -38,7 +38,7 @@ func (f watched) Solve(
 	if err == nil {
 		err = compute(ctx, result)
 	}
-	b.look(ctx, err)
+	b.look(ctx, result, err)
 	if err != nil {
 		r.fail(err, result)
 		return nil, err

@@ -1,9 +1,11 @@
 package watch
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"maps"
+	"strings"
 	"time"
 
 	"github.com/moby/buildkit/frontend"
@@ -25,7 +27,7 @@ const (
 )
 
 // look finds what the steps have left, after they were computed, or one of them has failed.
-func (b *bridge) look(ctx context.Context, failed error) {
+func (b *bridge) look(ctx context.Context, result *frontend.Result, failed error) {
 	if ctx.Err() != nil {
 		return
 	}
@@ -43,7 +45,11 @@ func (b *bridge) look(ctx context.Context, failed error) {
 		if err != nil {
 			continue
 		}
-		b.lookAt(ctx, g, b.finished(g, vertex, failed != nil))
+		known := map[string]bool{}
+		if failed == nil {
+			b.lookAlong(ctx, g, result, known)
+		}
+		b.lookAt(ctx, g, b.finished(g, vertex, failed != nil), known)
 		if failed != nil && g.ops[vertex] != nil {
 			b.keepFailed(g, vertex, failed)
 		}
@@ -77,13 +83,74 @@ func (b *bridge) finished(g *graph, failed string, broken bool) []string {
 // isImage tells base images from the files of the client, which no terminal is opened in.
 func isImage(op *pb.Op) bool {
 	s := op.GetSource()
-	return s != nil && len(s.Identifier) > 15 && s.Identifier[:15] == "docker-image://"
+	return s != nil && strings.HasPrefix(s.Identifier, "docker-image://")
 }
 
-func (b *bridge) lookAt(ctx context.Context, g *graph, steps []string) {
+// lookAlong looks at the steps whose layers lie on each other in the result, and marks them as known: that costs nothing.
+func (b *bridge) lookAlong(ctx context.Context, g *graph, result *frontend.Result, known map[string]bool) {
+	_ = result.EachRef(func(proxy solver.ResultProxy) error {
+		if proxy == nil || !same(proxy.Definition(), g.definition) {
+			return nil
+		}
+		computed, err := proxy.Result(ctx)
+		if err != nil {
+			return nil //nolint:nilerr // it was computed: this is the end of ctx
+		}
+		ref, ok := computed.Sys().(*worker.WorkerRef)
+		steps, straight := g.layers()
+		if !ok || ref.ImmutableRef == nil || !straight {
+			return nil
+		}
+		chain := ref.ImmutableRef.LayerChain()
+		defer chain.Release(context.WithoutCancel(ctx)) //nolint:errcheck // the result holds them too
+		for i, id := range steps {
+			at := len(chain) - 1 - i
+			if at < 0 {
+				break
+			}
+			known[id] = true
+			b.run.watcher.states.finished(b.run.build.ID(), id, finishedState(g, id, &worker.WorkerRef{ImmutableRef: chain[at], Worker: ref.Worker}))
+		}
+		return nil
+	})
+}
+
+// same reports whether one definition is a copy of the other: their last entries name all that comes before.
+func same(a, b *pb.Definition) bool {
+	n := len(a.GetDef())
+	return n > 0 && n == len(b.GetDef()) && bytes.Equal(a.Def[n-1], b.Def[n-1])
+}
+
+// layers are the steps of the last stage that make a layer each, the last first, and its base image. Straight is false where they do not lie simply
+// on each other.
+func (g *graph) layers() (steps []string, straight bool) {
+	for at := g.result; at != ""; at = g.base(at) {
+		switch op := g.ops[at]; {
+		case op.GetExec() != nil:
+			for _, m := range op.GetExec().Mounts {
+				if m.Dest == pb.RootMount && (m.Readonly || m.Output < 0) {
+					return nil, false
+				}
+			}
+			steps = append(steps, at)
+		case op.GetFile() != nil:
+			steps = append(steps, at)
+		case isImage(op):
+			return append(steps, at), true
+		default:
+			return nil, false
+		}
+	}
+	return steps, true
+}
+
+func (b *bridge) lookAt(ctx context.Context, g *graph, steps []string, known map[string]bool) {
 	var group errgroup.Group
 	group.SetLimit(lookParallel)
 	for _, id := range steps {
+		if known[id] {
+			continue
+		}
 		group.Go(func() error {
 			if err := b.lookAtStep(ctx, g, id); err != nil {
 				b.run.watcher.o.Log.Debug("a step cannot be looked at", "step", g.name(id), "error", err)

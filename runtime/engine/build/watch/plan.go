@@ -15,6 +15,7 @@ type graph struct {
 	order      []string // digests; what a step needs comes before it
 	ops        map[string]*pb.Op
 	raw        map[string][]byte
+	result     string // the step whose result is the definition's; empty: none
 }
 
 func readGraph(d *pb.Definition) (*graph, error) {
@@ -28,8 +29,11 @@ func readGraph(d *pb.Definition) (*graph, error) {
 		g.ops[id], g.raw[id] = op, raw
 		g.order = append(g.order, id)
 	}
-	if n := len(g.order); n > 0 && g.ops[g.order[n-1]].Op == nil {
-		g.order = g.order[:n-1] // the last only says which is the result
+	if n := len(g.order); n > 0 && g.ops[g.order[n-1]].Op == nil { // the last only says which is the result
+		if in := g.ops[g.order[n-1]].Inputs; len(in) == 1 {
+			g.result = in[0].Digest
+		}
+		g.order = g.order[:n-1]
 	}
 	return g, nil
 }
