@@ -493,7 +493,7 @@ func (b *builder) refused(t *testing.T) {
 		"Dockerfile a pipe":  {`{"context":"/root/links","dockerfile":"pipe"}`, http.StatusBadRequest, "no regular file"},
 		"Dockerfile outside": {`{"context":"/root/links","dockerfile":"out/disk/docker"}`, http.StatusBadRequest, "too many levels of symbolic links"},
 		"bad tag":            {`{"context":"/root/app","tags":["A B"]}`, http.StatusBadRequest, "not a name"},
-		"too large":          {`{"context":"` + strings.Repeat("x", 300<<10) + `"}`, http.StatusBadRequest, "too large"},
+		"too large":          {`{"context":"` + strings.Repeat("x", 300<<10) + `"}`, http.StatusBadRequest, "at most 256 KiB"},
 	} {
 		if text := b.ask("POST", "/builds", c.body, c.status, nil); !strings.Contains(text, c.says) {
 			t.Errorf("%s: %s", name, text)

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -73,7 +74,12 @@ func (s *Server) listBuilds(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) createBuild(w http.ResponseWriter, r *http.Request) {
 	var req BuildRequest
-	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBuildRequest))
+	body, tooLong, err := readBody(r, maxBuildRequest)
+	if tooLong || err != nil {
+		problem(w, http.StatusBadRequest, fmt.Sprintf("The description of a build has at most %d KiB.", maxBuildRequest>>10))
+		return
+	}
+	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&req); err != nil {
 		problem(w, http.StatusBadRequest, "This is not the description of a build: "+err.Error())
@@ -154,8 +160,8 @@ func (s *Server) debugStep(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) checkDockerfile(w http.ResponseWriter, r *http.Request) {
-	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, dockerfile.MaxText))
-	if tooLong := (*http.MaxBytesError)(nil); errors.As(err, &tooLong) {
+	text, tooLong, err := readBody(r, dockerfile.MaxText)
+	if tooLong {
 		problem(w, http.StatusRequestEntityTooLarge, fmt.Sprintf("A Dockerfile has at most %d KiB.", dockerfile.MaxText>>10))
 		return
 	}

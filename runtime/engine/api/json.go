@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"strings"
 
@@ -40,4 +41,18 @@ func said(err error) string {
 		text = strings.TrimSuffix(text, ": "+class.Error())
 	}
 	return text
+}
+
+// maxDrained is how much of a body that is too large is read all the same, so that the client hears why: one whose connection
+// breaks while it writes does not read the answer.
+const maxDrained = 16 << 20
+
+// readBody reads a body of at most that many bytes; of a longer one, tooLong says so.
+func readBody(r *http.Request, most int64) (body []byte, tooLong bool, err error) {
+	body, err = io.ReadAll(io.LimitReader(r.Body, most+1))
+	if err != nil || int64(len(body)) <= most {
+		return body, false, err
+	}
+	_, _ = io.Copy(io.Discard, io.LimitReader(r.Body, maxDrained)) // it is refused whatever happens
+	return nil, true, nil
 }
