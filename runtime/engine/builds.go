@@ -191,7 +191,7 @@ func (b *builds) run(ctx context.Context, r *rooms, kept *record.Build, req api.
 		if err != nil {
 			return err
 		}
-		return builder.Solve(ctx, build.Request{
+		return builder.BuildDirectory(ctx, build.Directory{
 			Ref: kept.ID(), Context: build.Tree(in.context), Dockerfile: build.Tree(in.dockerfile), Filename: in.filename,
 			SharedKey: digest.FromString(req.Context).Encoded(), Target: req.Target, Tags: req.Tags, Args: req.Args, Labels: req.Labels,
 			NoCache: req.NoCache, Pull: req.Pull,
