@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/moby/buildkit/client"
+	"github.com/moby/buildkit/session"
+	"github.com/moby/moby/api/types/registry"
 	"github.com/tonistiigi/fsutil"
 )
 
@@ -21,7 +23,8 @@ type Directory struct {
 	Args       map[string]string
 	Labels     map[string]string
 	NoCache    bool
-	Pull       bool // look for newer base images
+	Auth       map[string]registry.AuthConfig // by registry
+	Pull       bool                           // look for newer base images
 }
 
 // BuildDirectory builds an image of the session, and waits for it.
@@ -49,6 +52,7 @@ func (b *Builder) BuildDirectory(ctx context.Context, r Directory) error {
 	}
 	_, err = c.Solve(ctx, nil, client.SolveOpt{
 		Ref: r.Ref, Frontend: "dockerfile.v0", FrontendAttrs: attrs, SharedKey: r.SharedKey,
+		Session:     []session.Attachable{credentials{auth: r.Auth}},
 		LocalMounts: map[string]fsutil.FS{"context": r.Context, "dockerfile": r.Dockerfile},
 		Exports:     []client.ExportEntry{{Type: exporterMoby, Attrs: map[string]string{"name": strings.Join(r.Tags, ",")}}},
 	}, nil)
