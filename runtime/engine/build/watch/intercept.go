@@ -65,6 +65,7 @@ func (w *Watcher) solve(ctx context.Context, req *controlapi.SolveRequest, next 
 		w.o.Log.Warn("a build is not recorded", "build", req.Ref, "error", err)
 		return next(ctx, req)
 	}
+	w.states.makeRoom()
 	ctx, late := context.WithTimeoutCause(ctx, MaxDuration, errTooLong)
 	defer late()
 	ctx, cancel := context.WithCancelCause(ctx)

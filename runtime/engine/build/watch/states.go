@@ -20,7 +20,7 @@ import (
 const (
 	heldTime   = 15 * time.Minute
 	heldBuilds = 4
-	heldFree   = 10 // percent of the disk that must be free: a step that filled it is not kept
+	heldFree   = 15 // percent of the disk that must be free: a step that filled it is not kept
 )
 
 // state is the files of a step, and how a process would see them.
@@ -107,6 +107,15 @@ func (s *States) room() bool {
 		return true
 	}
 	return st.Bavail*100 >= st.Blocks*heldFree
+}
+
+// makeRoom gives up what is held of failed steps, where the next build may need its room.
+func (s *States) makeRoom() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(s.order) > 0 && !s.room() {
+		s.drop(s.order[0])
+	}
 }
 
 func (s *States) find(build, step string) *state {
