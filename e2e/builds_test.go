@@ -91,6 +91,7 @@ type built struct {
 	ID         string            `json:"id"`
 	Source     string            `json:"source"`
 	State      string            `json:"state"`
+	StartedAt  time.Time         `json:"started_at"`
 	EndedAt    *time.Time        `json:"ended_at"`
 	Context    string            `json:"context"`
 	Dockerfile string            `json:"dockerfile"`
@@ -218,6 +219,7 @@ func TestBuilds(t *testing.T) {
 	t.Run("from docker", b.fromDocker)
 	t.Run("cancelled", b.cancelled)
 	t.Run("refused", b.refused)
+	t.Run("contexts", b.contexts)
 	t.Run("looked at", b.lookedAt)
 }
 
@@ -512,6 +514,36 @@ func (b *builder) refused(t *testing.T) {
 	}
 }
 
+// contexts have files that are not used, are ignored, have strange names, or are very many.
+func (b *builder) contexts(t *testing.T) {
+	b = b.with(t)
+	made := b.sh(`mkdir -p /root/odd/many && cd /root/odd && truncate -s 10G huge && echo small >small && echo secret >ignored && echo 'ig*' >.dockerignore &&
+		printf x >"$(printf 'new\nline')" && printf y >"$(printf '\033[31mred')" && ln -s small link && ln -s /small absolute && mkfifo pipe &&
+		cd many && seq 1 20000 | xargs touch`)
+	if made.ExitCode != 0 {
+		t.Fatalf("%+v", made)
+	}
+	b.put(map[string]string{"/root/odd/Dockerfile": "FROM busybox\nCOPY small link absolute /x/\nCOPY n* *red /y/\nCOPY many /many\nCOPY ignored /z/\n"})
+	over := b.build(map[string]any{"context": "/root/odd", "tags": []string{"odd"}})
+	if over.State != "failed" || over.Error.Line != 5 {
+		t.Errorf("an ignored file is found: %s %+v", over.State, over.Error)
+	}
+	b.put(map[string]string{"/root/odd/files/Dockerfile": "FROM busybox\nCOPY small link absolute /x/\nCOPY n* *red /y/\nCOPY many /many\n"})
+	over = b.build(map[string]any{"context": "/root/odd", "dockerfile": "files/Dockerfile", "tags": []string{"odd"}})
+	if over.State != "succeeded" || over.Dockerfile != "files/Dockerfile" {
+		t.Fatalf("%s %+v", over.State, over.Error)
+	}
+	t.Logf("a context of 20,000 files: %s", over.EndedAt.Sub(over.StartedAt))
+	got := b.sh("docker run --rm odd sh -c 'cat /x/small /x/link /x/absolute; ls /y | wc -l; ls /many | wc -l'; docker rmi odd >/dev/null")
+	if got.Stdout != "small\nsmall\nsmall\n2\n20000\n" {
+		t.Errorf("%+v", got)
+	}
+	b.put(map[string]string{"/root/Dockerfile.elsewhere": "FROM busybox\nCOPY small /\n"})
+	if over := b.build(map[string]any{"context": "/root/odd", "dockerfile": "/root/Dockerfile.elsewhere"}); over.State != "succeeded" {
+		t.Errorf("a Dockerfile elsewhere: %+v", over.Error)
+	}
+}
+
 func (b *builder) lookedAt(t *testing.T) {
 	b = b.with(t)
 	var found struct {
@@ -602,6 +634,12 @@ func TestBuildsThatMisbehave(t *testing.T) {
 	if log := b.ask("GET", "/builds/"+loud.ID+"/log", nil, http.StatusOK, nil); len(log) < 100<<10 || len(log) > 10<<20 || !strings.Contains(log, "clipped") {
 		t.Errorf("of a gigabyte %d bytes are kept", len(log))
 	}
+	b.sh("mkdir /root/huge && truncate -s 10G /root/huge/huge")
+	b.put(map[string]string{"/root/huge/Dockerfile": "FROM busybox\nCOPY huge /\n"})
+	if over := b.build(map[string]any{"context": "/root/huge"}); over.State != "failed" || !strings.Contains(over.Error.Message, "no space left") {
+		t.Errorf("ten gigabytes: %s %+v", over.State, over.Error)
+	}
+	b.lives("a context of ten gigabytes")
 	full := b.build(map[string]any{"context": "/root/full"})
 	if full.State != "failed" || full.Error == nil || full.Error.Line != 2 {
 		t.Fatalf("%s: %+v", full.State, full.Error)
@@ -614,14 +652,20 @@ func TestBuildsThatMisbehave(t *testing.T) {
 	if all[len(all)-1].kind != "end" {
 		t.Errorf("the last event is %+v", all[len(all)-1])
 	}
-	eventually(t, patience, func() error {
-		if got := b.sh("dd if=/dev/zero of=/root/room bs=1M count=50 2>&1 && rm /root/room && docker run --rm busybox echo lives"); !strings.Contains(got.Stdout, "lives\n") {
-			return fmt.Errorf("the session that filled its disk: %+v", got)
-		}
-		return nil
-	})
+	b.lives("a step that fills the disk")
 	b.put(map[string]string{"/root/full/Dockerfile": "FROM busybox\nRUN echo small\n"})
 	if after := b.build(map[string]any{"context": "/root/full"}); after.State != "succeeded" {
 		t.Errorf("after that: %+v", after.Error)
 	}
+}
+
+// lives waits until the session has room again.
+func (b *builder) lives(after string) {
+	b.t.Helper()
+	eventually(b.t, patience, func() error {
+		if got := b.sh("dd if=/dev/zero of=/root/room bs=1M count=50 2>&1 && rm /root/room && docker run --rm busybox echo lives"); !strings.Contains(got.Stdout, "lives\n") {
+			return fmt.Errorf("after %s: %+v", after, got)
+		}
+		return nil
+	})
 }

@@ -120,7 +120,7 @@ func (b *builds) Debug(ctx context.Context, id, step string) (string, error) {
 }
 
 // Create is of api.Builds.
-func (b *builds) Create(ctx context.Context, req api.BuildRequest) (_ *record.Build, err error) {
+func (b *builds) Create(_ context.Context, req api.BuildRequest) (_ *record.Build, err error) {
 	if err := validBuild(&req); err != nil {
 		return nil, err
 	}
@@ -148,7 +148,7 @@ func (b *builds) Create(ctx context.Context, req api.BuildRequest) (_ *record.Bu
 		b.leave()
 		return nil, err
 	}
-	b.work.Go(func() { //nolint:contextcheck // it outlives the request that asked for it
+	b.work.Go(func() { // it outlives the request that asked for it
 		defer b.leave()
 		defer in.close()
 		b.run(b.host.ctx, r, kept, req, in)

@@ -107,7 +107,7 @@ func (b *Builder) open(ctx context.Context) (err error) {
 		return errors.Join(err, history.Close(), storage.Close(), b.worker.Close())
 	}
 	if b.o.Watch != nil {
-		b.o.Watch.Attach(ctx, b.controller, b.worker.GarbageCollect)
+		b.o.Watch.Attach(ctx, b.controller, b.reclaim)
 	}
 	b.server = newGRPCServer(b)
 	return nil

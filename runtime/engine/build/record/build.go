@@ -30,7 +30,6 @@ type Build struct {
 type track struct {
 	Step
 	started  *time.Time // of the work that goes on
-	ran      bool       // it has worked, not only been looked up
 	told     time.Time  // when its last event was
 	tells    int        // events about its progress
 	dirty    bool       // it differs from its last event

@@ -62,15 +62,15 @@ func oldJournal(path string) *journal {
 }
 
 // append adds an event. One that need not be kept is dropped when there is no room; what matters stays.
-func (j *journal) append(kind string, data any, droppable bool) bool {
+func (j *journal) append(kind string, data any, droppable bool) {
 	b, err := json.Marshal(data)
 	if err != nil {
-		return false // types of ours: cannot fail
+		return // types of ours: cannot fail
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.ended || droppable && len(j.unwritten)+len(b) > maxUnwritten {
-		return false
+		return
 	}
 	j.seq++
 	line, _ := json.Marshal(Event{Seq: j.seq, Kind: kind, Data: b}) // cannot fail either
@@ -81,7 +81,6 @@ func (j *journal) append(kind string, data any, droppable bool) bool {
 	}
 	close(j.changed)
 	j.changed = make(chan struct{})
-	return true
 }
 
 // flush writes what it can. What a full disk leaves stays for the next time.

@@ -112,7 +112,8 @@ func feed(b *record.Build) {
 		{Vertexes: []*client.Vertex{vertex(run, 40, 45, from)}},
 		{Vertexes: []*client.Vertex{vertex(run, 50, 0, from)}},
 		{Logs: []*client.VertexLog{
-			{Vertex: id(run), Stream: 1, Data: []byte("gr\xc3"), Timestamp: *at(60)}, {Vertex: id(run), Stream: 1, Data: []byte("\xbcn\n"), Timestamp: *at(60)},
+			{Vertex: id(run), Stream: 1, Data: []byte("gr\xc3"), Timestamp: *at(60)},
+			{Vertex: id(run), Stream: 1, Data: []byte("\xbcn\n"), Timestamp: *at(60)},
 			{Vertex: id(run), Stream: 2, Data: []byte("bad "), Timestamp: *at(70)},
 		}},
 		{Logs: []*client.VertexLog{{Vertex: id(run), Stream: 2, Data: []byte("end\n"), Timestamp: *at(80)}}},
@@ -146,8 +147,10 @@ func TestRecordOfABuild(t *testing.T) {
 		if w.Totals != (record.Totals{Steps: 4, Done: 2, Cached: 1}) {
 			t.Errorf("totals %+v", w.Totals)
 		}
-		if want := (record.Warning{Rule: "StageNameCasing", Message: "Stage name 'B' should be lowercase", Detail: "Stage names should be lowercase",
-			URL: "https://docs.docker.com/go/", Line: 1, EndLine: 1}); len(w.Warnings) != 1 || w.Warnings[0] != want {
+		if want := (record.Warning{
+			Rule: "StageNameCasing", Message: "Stage name 'B' should be lowercase", Detail: "Stage names should be lowercase",
+			URL: "https://docs.docker.com/go/", Line: 1, EndLine: 1,
+		}); len(w.Warnings) != 1 || w.Warnings[0] != want {
 			t.Errorf("warnings %+v", w.Warnings)
 		}
 		var got []string

@@ -20,7 +20,7 @@ func (b *Build) Plan(steps []Planned) {
 		if t.Name == "" {
 			t.describe(p.Name)
 		}
-		if t.Inputs == nil || len(t.Inputs) == 0 {
+		if len(t.Inputs) == 0 {
 			t.Inputs = append([]string{}, p.Inputs...)
 		}
 		if t.Line == 0 && p.Line != 0 {

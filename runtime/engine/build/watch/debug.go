@@ -213,7 +213,7 @@ func (x *visit) Wait() terminal.Exit {
 	<-x.process.Done()
 	status := x.process.Status()
 	<-x.over
-	x.release(context.Background()) //nolint:forbidigo // the terminal's context has ended already
+	x.release(x.states.ctx) // the terminal's context may have ended
 	exit := terminal.Exit{Code: status.Code}
 	if status.Signal != 0 {
 		exit.Signal = unix.SignalName(status.Signal)

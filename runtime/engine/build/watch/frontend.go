@@ -71,7 +71,11 @@ func (r *run) asked(opt map[string]string, question bool) {
 	r.question = question && (first || r.question)
 	r.mu.Unlock()
 	if first && !question {
-		r.build.Describe(func(a *record.About) { describe(a, opt) })
+		r.build.Describe(func(a *record.About) {
+			if a.Source == record.FromDocker { // of the others all is known
+				describe(a, opt)
+			}
+		})
 	}
 }
 

@@ -94,7 +94,7 @@ func (b *bridge) lookAlong(ctx context.Context, g *graph, result *frontend.Resul
 		}
 		computed, err := proxy.Result(ctx)
 		if err != nil {
-			return nil //nolint:nilerr // it was computed: this is the end of ctx
+			return nil // it was computed: this is the end of ctx
 		}
 		ref, ok := computed.Sys().(*worker.WorkerRef)
 		steps, straight := g.layers()

@@ -47,7 +47,8 @@ type States struct {
 	log  *slog.Logger
 	disk string // a path on the session's disk; empty: its room is not looked at
 
-	freed func() // is told when something held was given up; it must not wait
+	ctx   context.Context //nolint:containedctx // what is held outlives the builds that it is of
+	freed func()          // is told when something held was given up; it must not wait
 
 	mu     sync.Mutex
 	builds map[string]*kept
@@ -59,6 +60,12 @@ type States struct {
 
 func newStates(log *slog.Logger, disk string) *States {
 	return &States{log: log, disk: disk, builds: map[string]*kept{}}
+}
+
+func (s *States) attach(ctx context.Context) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ctx = ctx
 }
 
 // build finds what is kept of a build, or begins. The caller holds mu.
@@ -85,7 +92,7 @@ func (s *States) failed(build, step string, st *state) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed || !s.room() {
-		st.release(s.log)
+		st.release(s.ctx, s.log)
 		return
 	}
 	b := s.build(build)
@@ -145,7 +152,7 @@ func (s *States) drop(build string) {
 	for id, st := range b.steps {
 		if st.held != nil {
 			delete(b.steps, id)
-			st.release(s.log)
+			st.release(s.ctx, s.log)
 		}
 	}
 	s.freed()
@@ -188,12 +195,12 @@ func (s *States) close() {
 }
 
 // release gives up results that are held.
-func (st *state) release(log *slog.Logger) {
+func (st *state) release(ctx context.Context, log *slog.Logger) {
 	for _, r := range st.held {
 		if r == nil {
 			continue
 		}
-		if err := r.Release(context.Background()); err != nil { //nolint:forbidigo // it outlives the build that it is of
+		if err := r.Release(ctx); err != nil {
 			log.Warn("release the files of a failed step", "error", err)
 		}
 	}

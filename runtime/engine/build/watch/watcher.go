@@ -66,6 +66,7 @@ func (w *Watcher) Attach(ctx context.Context, c Control, collect func(context.Co
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.control = c
+	w.states.attach(context.WithoutCancel(ctx))
 	w.collect = func() {
 		if err := collect(ctx); err != nil && ctx.Err() == nil {
 			w.o.Log.Warn("free what a failed build has left", "error", err)
