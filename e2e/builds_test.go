@@ -9,9 +9,15 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+	"github.com/getkin/kin-openapi/routers/gorillamux"
 )
 
 // builder is a session whose builds a test looks at, by the REST API.
@@ -19,12 +25,47 @@ type builder struct {
 	*session
 	server *server
 	base   string
+	routes routers.Router // of the OpenAPI document
 }
 
 func newBuilder(t *testing.T, s *server) *builder {
 	t.Helper()
 	opened := s.open("debian")
-	return &builder{session: opened, server: s, base: s.url + "/api/v1/sessions/" + string(opened.id)}
+	b := &builder{session: opened, server: s, base: s.url + "/api/v1/sessions/" + string(opened.id)}
+	res, err := http.Get(s.url + "/api/v1/openapi.json")
+	must(t, err)
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	must(t, err)
+	doc, err := openapi3.NewLoader().LoadFromData(text)
+	must(t, err)
+	doc.Servers = nil
+	b.routes, err = gorillamux.NewRouter(doc)
+	must(t, err)
+	return b
+}
+
+// documented checks that an answer about builds is one that the OpenAPI document describes.
+func (b *builder) documented(method, path string, res *http.Response, text []byte) {
+	b.t.Helper()
+	path, _, _ = strings.Cut(path, "?")
+	if !strings.HasPrefix(path, "/builds") && path != "/dockerfile" || strings.Contains(path, "%") {
+		return
+	}
+	req := httptest.NewRequestWithContext(b.t.Context(), method, "/api/v1/sessions/"+string(b.id)+path, nil)
+	route, params, err := b.routes.FindRoute(req)
+	must(b.t, err)
+	in := &openapi3filter.ResponseValidationInput{
+		RequestValidationInput: &openapi3filter.RequestValidationInput{Request: req, Route: route, PathParams: params},
+		Status:                 res.StatusCode, Header: res.Header, Options: &openapi3filter.Options{IncludeResponseStatus: true},
+	}
+	if res.StatusCode >= http.StatusBadRequest { // a sandbox's problems have fewer members than those of the server
+		in.Options.ExcludeResponseBody = true
+	}
+	in.SetBodyBytes(text)
+	if err := openapi3filter.ValidateResponse(b.t.Context(), in); err != nil {
+		b.t.Errorf("%s %s answers %s with what the document does not say: %v", method, path, res.Status, err)
+	}
 }
 
 // ask sends a request and wants that status. What is answered is decoded into out, if that is not nil.
@@ -53,6 +94,7 @@ func (b *builder) ask(method, path string, body any, want int, out any) string {
 	if res.StatusCode != want {
 		b.t.Fatalf("%s %s: %s, want %d: %s", method, path, res.Status, want, text)
 	}
+	b.documented(method, path, res, text)
 	if out != nil {
 		must(b.t, json.Unmarshal(text, out))
 	}
@@ -227,7 +269,7 @@ func TestBuilds(t *testing.T) {
 func (b *builder) with(t *testing.T) *builder {
 	opened := *b.session
 	opened.t = t
-	return &builder{session: &opened, server: b.server, base: b.base}
+	return &builder{session: &opened, server: b.server, base: b.base, routes: b.routes}
 }
 
 func (b *builder) fromThePage(t *testing.T) {
@@ -375,6 +417,7 @@ func (b *builder) failing(t *testing.T) {
 func (b *builder) debugging(t *testing.T) {
 	b = b.with(t)
 	over := b.build(map[string]any{"context": "/root/broken"})
+	held := b.engineHolds()
 	open := func(step string) *screen {
 		var opened struct{ Terminal string }
 		b.ask("POST", "/builds/"+over.ID+"/steps/"+step+"/debug", nil, http.StatusCreated, &opened)
@@ -408,6 +451,23 @@ func (b *builder) debugging(t *testing.T) {
 	})
 	b.ask("GET", "/builds/"+over.ID, nil, http.StatusNotFound, nil)
 	b.ask("DELETE", "/terminals/debug-1", nil, http.StatusNoContent, nil)
+	b.ask("DELETE", "/terminals/debug-2", nil, http.StatusNoContent, nil)
+	eventually(t, patience, func() error {
+		if now := b.engineHolds(); now != held {
+			return fmt.Errorf("after the terminals the engine holds %s, before them %s", now, held)
+		}
+		return nil
+	})
+}
+
+// engineHolds counts what the sandbox's first process has: mounts, network interfaces, control groups, open files, children.
+func (b *builder) engineHolds() string {
+	got := b.sh(`docker run --rm --privileged --net host --pid host busybox sh -c '
+		wc -l </proc/1/mounts; ls /sys/class/net | wc -l; grep -c . /proc/1/cgroup; ls /proc/1/fd | wc -l; ps | grep -c .'`)
+	if got.ExitCode != 0 {
+		b.t.Fatalf("%+v", got)
+	}
+	return strings.Join(strings.Fields(got.Stdout), " ")
 }
 
 func (b *builder) fromDocker(t *testing.T) {

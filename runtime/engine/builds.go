@@ -42,12 +42,16 @@ func newBuilds(h *host, terminals *terminal.Set) *builds {
 	return b
 }
 
-// close waits for the builds, which end with the sandbox.
+// close waits for the builds, which end with the sandbox, and for what is told of them.
 func (b *builds) close(ctx context.Context) error {
 	ended := make(chan struct{})
 	go func() {
+		defer close(ended)
 		b.work.Wait()
-		close(ended)
+		if r := b.host.opened(); r != nil {
+			r.watch.Close()
+			r.records.Close()
+		}
 	}()
 	select {
 	case <-ended:

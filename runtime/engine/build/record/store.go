@@ -1,7 +1,6 @@
 package record
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -215,7 +214,7 @@ func (s *Store) Discard(b *Build) {
 }
 
 // Close ends what still runs: the sandbox does.
-func (s *Store) Close(_ context.Context) {
+func (s *Store) Close() {
 	s.mu.Lock()
 	all := slices.Clone(s.order)
 	s.mu.Unlock()
