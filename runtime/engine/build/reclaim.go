@@ -19,7 +19,7 @@ func (b *Builder) reclaim(ctx context.Context) error {
 	counted := make(chan struct{})
 	go func() {
 		defer close(counted)
-		for range pruned { //nolint:revive // nobody asks how much
+		for range pruned { // nobody asks how much
 		}
 	}()
 	policy := append([]client.PruneInfo{{Filter: []string{"type==source.local"}, All: true}}, b.worker.GCPolicy()...)
