@@ -48,6 +48,11 @@ func NewSet(ctx context.Context, start Start, o Options) *Set {
 // Open returns the terminal with this name; where there is none it starts one of this size (the zero Size: DefaultSize)
 // and waits until its program runs. Errors wrap ErrName, ErrSize, ErrTooMany, ErrClosed, or what Start returned.
 func (s *Set) Open(ctx context.Context, name string, size Size) (*Terminal, error) {
+	return s.OpenWith(ctx, name, size, s.start)
+}
+
+// OpenWith is Open, with a program of its own where there is no such terminal.
+func (s *Set) OpenWith(ctx context.Context, name string, size Size, start Start) (*Terminal, error) {
 	if !namePattern.MatchString(name) {
 		return nil, fmt.Errorf("%w: not %.40q", ErrName, name)
 	}
@@ -57,7 +62,7 @@ func (s *Set) Open(ctx context.Context, name string, size Size) (*Terminal, erro
 	if err := size.Validate(); err != nil {
 		return nil, err
 	}
-	t, err := s.find(name, size)
+	t, err := s.find(name, size, start)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +79,7 @@ func (s *Set) Open(ctx context.Context, name string, size Size) (*Terminal, erro
 }
 
 // find returns the terminal or begins one.
-func (s *Set) find(name string, size Size) (*Terminal, error) {
+func (s *Set) find(name string, size Size, start Start) (*Terminal, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if t := s.terminals[name]; t != nil {
@@ -86,7 +91,7 @@ func (s *Set) find(name string, size Size) (*Terminal, error) {
 	case len(s.living) >= s.options.MaxTerminals:
 		return nil, fmt.Errorf("%w (at most %d)", ErrTooMany, s.options.MaxTerminals)
 	}
-	t := open(s.ctx, name, size, s.start, s.options, s.ended)
+	t := open(s.ctx, name, size, start, s.options, s.ended)
 	s.terminals[name], s.living[t] = t, struct{}{}
 	return t, nil
 }

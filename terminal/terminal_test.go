@@ -194,3 +194,26 @@ func getJSON(t testing.TB, url string, v any) {
 		t.Fatal(err)
 	}
 }
+
+// A terminal may have a program of its own, which a restart starts again.
+func TestTerminalWithItsOwnProgram(t *testing.T) {
+	set, url := serve(t, terminaltest.Shell("printf ordinary; cat"), terminal.Options{})
+	own := terminaltest.Shell("printf special; read x")
+	for range 2 { // the second finds it
+		if _, err := set.OpenWith(t.Context(), "own", terminal.Size{}, own); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := dial(t, url+"own", terminal.ClientOptions{})
+	s.until("special")
+	s.typeText("\n")
+	s.await(terminal.Exited)
+	s.output.Reset()
+	s.Restart()
+	s.until("special")
+	other := dial(t, url+"other", terminal.ClientOptions{})
+	other.until("ordinary")
+	if n := len(set.List()); n != 2 {
+		t.Errorf("%d terminals", n)
+	}
+}

@@ -65,6 +65,7 @@ type engine struct {
 	commands  *execstream.Handler
 	host      *host
 	docker    *docker
+	builds    *builds
 }
 
 // boot makes this process the first of a machine, and starts the machine's first container and shell.
@@ -106,6 +107,7 @@ func (e *engine) boot(ctx context.Context, background *sync.WaitGroup) error {
 	e.host.workspace = e.workspace
 	e.commands = execstream.NewHandler(ctx, e.workspace.exec, e.log)
 	e.terminals = terminal.NewSet(ctx, e.workspace.startTerminal, terminal.Options{MaxTerminals: e.config.Terminals, Logger: e.log})
+	e.builds = newBuilds(e.host, e.terminals)
 	_, err = e.terminals.Open(ctx, firstTerminal, terminal.DefaultSize)
 	return err
 }
@@ -119,7 +121,7 @@ func (e *engine) serve(ctx context.Context) error {
 	}
 	server := (&api.Server{
 		Workspace: e.workspace, Routes: []api.Routes{e.terminals, e.commands}, Docker: e.host, Ports: &listeners{host: e.host},
-		Registry: e.host, Browser: browser{e.host}, Images: e.host, Version: e.version, Log: e.log,
+		Registry: e.host, Browser: browser{e.host}, Images: e.host, Builds: e.builds, Version: e.version, Log: e.log,
 	}).HTTPServer()
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
@@ -134,7 +136,7 @@ func (e *engine) serve(ctx context.Context) error {
 	}
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
-	err = errors.Join(err, e.terminals.Close(stop), e.commands.Close(stop), e.docker.close(), server.Close())
+	err = errors.Join(err, e.terminals.Close(stop), e.commands.Close(stop), e.builds.close(stop), e.docker.close(), server.Close())
 	if s := <-served; !errors.Is(s, http.ErrServerClosed) {
 		err = errors.Join(err, s)
 	}

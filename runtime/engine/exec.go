@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"berth/runtime/engine/build/watch"
 	"berth/runtime/engine/files"
 	"berth/runtime/engine/oci"
 	"berth/runtime/engine/process"
@@ -26,8 +27,12 @@ const (
 // Files returns the workspace's files as its processes see them.
 func (w *workspace) Files() *files.Tree { return w.files() }
 
-// startTerminal starts a shell on a terminal of its own.
-func (w *workspace) startTerminal(ctx context.Context, _ string, size terminal.Size) (terminal.Process, error) {
+// startTerminal starts a shell on a terminal of its own. The names of terminals in steps of builds are not for it: who comes
+// back to one that has gone must not find himself in the workspace.
+func (w *workspace) startTerminal(ctx context.Context, name string, size terminal.Size) (terminal.Process, error) {
+	if strings.HasPrefix(name, watch.NamePrefix) {
+		return nil, errors.New("this terminal in a step of a build has ended: open it again from the build")
+	}
 	p, err := w.startTTY(ctx, execstream.Request{Cmd: w.shell(), TTY: true, Size: size})
 	if err != nil { // not a nil *ttyProcess in an interface
 		return nil, err

@@ -13,6 +13,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 
 	"berth/runtime/engine/boot"
+	"berth/runtime/engine/build/record"
+	"berth/runtime/engine/build/watch"
 	"berth/runtime/engine/container"
 	"berth/runtime/engine/dockerapi"
 	"berth/runtime/engine/events"
@@ -52,6 +54,9 @@ type rooms struct {
 	volumes    *volume.Store
 	containers *container.Manager
 	inspector  *layers.Inspector
+	records    *record.Store
+	watch      *watch.Watcher
+	builder    *lazyBuilder
 	api        http.Handler
 }
 
@@ -92,7 +97,7 @@ func (h *host) open() (*rooms, error) {
 		return h.rooms, nil
 	}
 	r := &rooms{}
-	for _, step := range []func(*rooms) error{h.openImages, h.openNetworks, h.openVolumes, h.openContainers} {
+	for _, step := range []func(*rooms) error{h.openImages, h.openNetworks, h.openVolumes, h.openContainers, h.openRecords, h.planBuilder} {
 		if err := step(r); err != nil {
 			return nil, errors.Join(err, r.close(h.ctx))
 		}
@@ -174,5 +179,6 @@ func (h *host) parts(r *rooms) []dockerapi.Part {
 		dockerapi.Streams[*container.Container]{Manager: r.containers, Log: h.log},
 		dockerapi.Archives[*container.Container]{Manager: r.containers, Log: h.log},
 		dockerapi.Containers{Manager: r.containers},
+		dockerapi.NewBuilds(r.builder.open, h.log),
 	}
 }

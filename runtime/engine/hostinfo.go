@@ -5,6 +5,7 @@ import (
 	goruntime "runtime"
 	"sync"
 
+	"github.com/moby/moby/api/types/build"
 	"github.com/moby/moby/api/types/container"
 
 	enginecontainer "berth/runtime/engine/container"
@@ -76,8 +77,25 @@ func (r *rooms) usage(ctx context.Context) (u dockerapi.Usage, err error) {
 	if u.Volumes, err = r.volumes.DiskUsage(ctx); err != nil {
 		return u, err
 	}
-	u.Images, err = r.imageAPI().Summaries(ctx)
-	return u, err
+	if u.Images, err = r.imageAPI().Summaries(ctx); err != nil {
+		return u, err
+	}
+	return u, r.cacheUsage(ctx, &u)
+}
+
+// cacheUsage adds the build cache. It stands among the layers and blobs of images: what is the cache's alone is not theirs.
+func (r *rooms) cacheUsage(ctx context.Context, u *dockerapi.Usage) error {
+	u.BuildCache = []build.CacheRecord{}
+	b := r.builder.existing()
+	if b == nil {
+		return nil
+	}
+	usage, err := b.Cache(ctx)
+	if err != nil {
+		return err
+	}
+	u.BuildCache, u.BuilderSize, u.LayersSize = usage.Records, usage.Size, u.LayersSize-usage.Committed
+	return nil
 }
 
 // imageAPI answers for the images.

@@ -45,6 +45,7 @@ type Server struct {
 	Docker    http.Handler // the Docker API; nil: there is none
 	Ports     Listeners    // nil: only what answers on 127.0.0.1 is found
 	Registry  Registry     // nil: registries are not asked
+	Builds    Builds       // nil: nothing is built
 	Browser   Browser      // nil: there are no volumes
 	Images    Inspector    // nil: images are not looked into
 
@@ -53,7 +54,7 @@ type Server struct {
 	Version string
 	Log     *slog.Logger
 
-	tunnels, watches atomic.Int32
+	tunnels, watches, followers atomic.Int32
 }
 
 // Handler returns the routes.
@@ -79,6 +80,9 @@ func (s *Server) Handler() http.Handler {
 	}
 	if s.Images != nil {
 		s.imageRoutes(mux)
+	}
+	if s.Builds != nil {
+		s.buildRoutes(mux)
 	}
 	if s.Docker != nil {
 		mux.Handle("/v1/docker/", http.StripPrefix("/v1/docker", s.Docker))

@@ -2,6 +2,7 @@ package dockerapi
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	goruntime "runtime"
 	"strings"
@@ -40,10 +41,14 @@ func (p *progress) finish(err error) error {
 	if err == nil || !begun {
 		return err
 	}
+	detail := &jsonstream.Error{Message: err.Error()}
+	if step := (*failedStep)(nil); errors.As(err, &step) {
+		detail.Code = step.code
+	}
 	p.send(struct {
 		Detail *jsonstream.Error `json:"errorDetail"`
 		Error  string            `json:"error"`
-	}{&jsonstream.Error{Message: err.Error()}, err.Error()})
+	}{detail, err.Error()})
 	return nil
 }
 

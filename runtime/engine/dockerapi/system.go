@@ -23,12 +23,15 @@ type Counts struct {
 	Running, Paused, Stopped, Images int
 }
 
-// Usage is what stands on the session's disk.
+// Usage is what stands on the session's disk: the answer up to version 1.51; moby/api knows only the later one.
 type Usage struct {
 	LayersSize int64               // bytes of all layers, shared ones once
 	Images     []image.Summary     `json:"Images"`
 	Containers []container.Summary // with SizeRw
 	Volumes    []volume.Volume     // with UsageData
+	BuildCache []build.CacheRecord
+
+	BuilderSize int64 // bytes of the build cache that no image has
 }
 
 // System answers what is asked of the host as a whole.
@@ -58,7 +61,6 @@ func (s *System) Routes(r *Router) {
 	r.Handle(http.MethodGet, "/version", s.version)
 	r.Handle(http.MethodGet, "/info", s.info)
 	r.Handle(http.MethodGet, "/system/df", s.diskUsage)
-	r.Handle(http.MethodPost, "/build/prune", s.pruneBuilds)
 	for _, topic := range []string{"swarm", "services", "nodes", "tasks", "secrets", "configs"} {
 		r.Handle(http.MethodGet, "/"+topic, notSwarm)
 		r.Handle(http.MethodPost, "/"+topic+"{rest:.*}", notSwarm)
@@ -142,13 +144,6 @@ func (s *System) controllers(v *system.Info) {
 	}
 }
 
-// legacyUsage is the answer up to version 1.51; moby/api knows only the later one.
-type legacyUsage struct {
-	Usage
-	BuildCache  []any
-	BuilderSize int64
-}
-
 func (s *System) diskUsage(w http.ResponseWriter, r *http.Request) error {
 	for _, typ := range r.URL.Query()["type"] {
 		if !slices.Contains([]string{"container", "image", "volume", "build-cache"}, typ) {
@@ -159,12 +154,7 @@ func (s *System) diskUsage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return JSON(w, http.StatusOK, legacyUsage{Usage: u, BuildCache: []any{}})
-}
-
-// pruneBuilds is asked by `docker system prune`. There is no builder, and so no cache of one.
-func (s *System) pruneBuilds(w http.ResponseWriter, _ *http.Request) error {
-	return JSON(w, http.StatusOK, build.CachePruneReport{CachesDeleted: []string{}})
+	return JSON(w, http.StatusOK, u)
 }
 
 // notSwarm is Docker's answer of a host that is in no swarm.

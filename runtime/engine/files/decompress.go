@@ -10,13 +10,16 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+	"github.com/xi2/xz"
 )
 
 // zstdWindow is the most memory that a zstd frame may ask for, in bytes: `zstd --long=27`, what its own decoder takes.
 const zstdWindow = 128 << 20
 
-// decompress returns what a stream holds: tar itself, or compressed as Docker takes it. xz is refused: Docker runs another
-// program for it.
+// xzMemory is the most memory that an xz stream may ask for, in bytes: what `xz -9` makes.
+const xzMemory = 64 << 20
+
+// decompress returns what a stream holds: tar itself, or compressed as Docker takes it.
 func decompress(r io.Reader) (io.Reader, func(), error) {
 	buf := bufio.NewReader(r)
 	head, err := buf.Peek(6)
@@ -37,7 +40,7 @@ func decompress(r io.Reader) (io.Reader, func(), error) {
 			out, done = z, z.Close
 		}
 	case bytes.HasPrefix(head, []byte{0xfd, '7', 'z', 'X', 'Z', 0}):
-		err = errors.New("it is compressed with xz: compress it with gzip or zstd instead")
+		out, err = xz.NewReader(buf, xzMemory)
 	default:
 		err = nil // an end before six bytes is tar's to judge
 	}

@@ -10,13 +10,17 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+	"github.com/xi2/xz"
 )
 
 // zstdWindow is the most that a zstd stream may ask for: four times what `zstd -19` does. It is memory of the engine, which
 // has little (runtime/sandbox: engineMemory).
 const zstdWindow = 32 << 20
 
-// decompress returns the plain stream of one that may be compressed with gzip, zstd or bzip2. Close it; r stays open.
+// xzMemory is the most that an xz stream may ask for: what `xz -9` makes.
+const xzMemory = 64 << 20
+
+// decompress returns the plain stream of one that may be compressed with gzip, zstd, bzip2 or xz. Close it; r stays open.
 func decompress(r io.Reader) (io.ReadCloser, error) {
 	b := bufio.NewReaderSize(r, 64<<10)
 	head, err := b.Peek(6)
@@ -43,7 +47,11 @@ func decompress(r io.Reader) (io.ReadCloser, error) {
 	case bytes.HasPrefix(head, []byte("BZh")):
 		return io.NopCloser(bzip2.NewReader(b)), nil
 	case bytes.HasPrefix(head, []byte{0xfd, '7', 'z', 'X', 'Z', 0}):
-		return nil, invalid("xz is not supported here: compress it with gzip or zstd")
+		z, err := xz.NewReader(b, xzMemory)
+		if err != nil {
+			return nil, invalid("damaged xz stream: %s", err)
+		}
+		return io.NopCloser(z), nil
 	}
 	return io.NopCloser(b), nil
 }

@@ -177,6 +177,11 @@ func (s *Store) portable(ctx context.Context, img Image) ([]byte, ocispec.Manife
 			return nil, m, err
 		}
 		if !ok {
+			if other, ok, err = s.compressBuilt(ctx, img.Layers[i]); err != nil {
+				return nil, m, err
+			}
+		}
+		if !ok {
 			return nil, m, fmt.Errorf("layer %s is on this host only unpacked: pull or import the image again", l.Digest)
 		}
 		m.Layers[i], changed = other, true

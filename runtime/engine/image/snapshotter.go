@@ -20,6 +20,9 @@ const (
 	labelShared = "containerd.io/snapshot/berth.layer" // the directory of a layer in the host's cache
 	labelSize   = "containerd.io/snapshot/berth.size"  // bytes of the files of a layer, as Docker counts them
 
+	// labelLink is the directory of another layer of this session, or of the host: absolute.
+	labelLink = "containerd.io/snapshot/berth.link"
+
 	labelArchive = "containerd.io/snapshot/berth.archive" // its catalogue.Archive as JSON: where the host offers it no more
 )
 
@@ -61,21 +64,24 @@ func (s *sharedSnapshotter) Prepare(ctx context.Context, key, parent string, opt
 	if err != nil {
 		return nil, err
 	}
+	target := info.Labels[labelLink]
 	if layer := info.Labels[labelShared]; layer != "" {
-		if err := s.link(ctx, key, upperOf(mounts), layer, info.Labels); err != nil {
+		target = filepath.Join(s.layers, layer)
+	}
+	if target != "" {
+		if err := s.link(ctx, key, upperOf(mounts), target, info.Labels); err != nil {
 			_ = s.Remove(context.WithoutCancel(ctx), key) // it was only just made
 			return nil, err
 		}
-		return nil, fmt.Errorf("layer %s is shared: %w", layer, errdefs.ErrAlreadyExists)
+		return nil, fmt.Errorf("layer %s is shared: %w", target, errdefs.ErrAlreadyExists)
 	}
 	return distinct(mounts), nil
 }
 
-// link commits an empty snapshot with its directory replaced by a link into the host's cache.
-func (s *sharedSnapshotter) link(ctx context.Context, key, upper, layer string, labels map[string]string) error {
-	target := filepath.Join(s.layers, layer)
+// link commits an empty snapshot with its directory replaced by a link: into the host's cache, or to another layer.
+func (s *sharedSnapshotter) link(ctx context.Context, key, upper, target string, labels map[string]string) error {
 	if info, err := os.Stat(target); err != nil || !info.IsDir() {
-		return fmt.Errorf("the host's layer %s has gone: %w", layer, errdefs.ErrUnavailable)
+		return fmt.Errorf("the layer %s has gone: %w", target, errdefs.ErrUnavailable)
 	}
 	if err := os.Remove(upper); err != nil {
 		return err
@@ -116,12 +122,14 @@ func distinct(mounts []mount.Mount) []mount.Mount {
 			var kept []string
 			seen := map[string]bool{}
 			for dir := range strings.SplitSeq(lower, ":") {
-				if target, err := os.Readlink(dir); err == nil {
-					if seen[target] {
-						continue
-					}
-					seen[target] = true
+				target, err := os.Readlink(dir)
+				if err != nil {
+					target = dir
 				}
+				if seen[target] {
+					continue
+				}
+				seen[target] = true
 				kept = append(kept, dir)
 			}
 			mounts[i].Options[j] = lowerOption + strings.Join(kept, ":")

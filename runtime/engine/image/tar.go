@@ -14,8 +14,16 @@ import (
 
 // writeChanges writes what a root has changed as the tar of a layer.
 func writeChanges(ctx context.Context, w io.Writer, upper string, lowers []string) error {
+	return writeChangesTelling(ctx, w, upper, lowers, func(fs.FileInfo) {})
+}
+
+// writeChangesTelling is writeChanges, with a word about each file that is there.
+func writeChangesTelling(ctx context.Context, w io.Writer, upper string, lowers []string, tell func(fs.FileInfo)) error {
 	cw := archive.NewChangeWriter(w, upper)
 	err := walkUpper(ctx, upper, lowers, func(c Change, info fs.FileInfo) error {
+		if info != nil {
+			tell(info)
+		}
 		kinds := map[Kind]continuityfs.ChangeKind{
 			Modified: continuityfs.ChangeKindModify, Added: continuityfs.ChangeKindAdd, Deleted: continuityfs.ChangeKindDelete,
 		}

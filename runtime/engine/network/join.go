@@ -34,6 +34,9 @@ func (m *Manager) Join(ctx context.Context, j Join) (Joined, error) {
 	if err := m.setUp(mb); err != nil { //nolint:contextcheck // proxies and the resolver outlive the call
 		return Joined{}, errors.Join(fmt.Errorf("failed to set up container networking: %w", err), m.tearDown(mb))
 	}
+	if j.Quiet {
+		return m.joined(mb), nil
+	}
 	for _, e := range mb.endpoints {
 		m.tell(eventtypes.ActionConnect, e.segment, map[string]string{"container": j.ContainerID})
 	}

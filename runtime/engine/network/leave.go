@@ -23,6 +23,9 @@ func (m *Manager) Leave(_ context.Context, containerID string) error {
 	}
 	endpoints := mb.endpoints
 	err := m.tearDown(mb)
+	if mb.join.Quiet {
+		return err
+	}
 	for _, e := range endpoints {
 		m.tell(eventtypes.ActionDisconnect, e.segment, map[string]string{"container": containerID})
 	}

@@ -4,6 +4,8 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"strings"
+
+	"github.com/moby/moby/api/types/network"
 )
 
 // lookUp finds a name in the container's networks: NAME or NAME.NETWORK. Of several containers of a name the order is
@@ -71,4 +73,14 @@ func (r *resolver) reverse(name string) string {
 		}
 	}
 	return ""
+}
+
+// Gateway is where containers in the default bridge network reach the sandbox itself. It is the zero Addr where there is none.
+func (m *Manager) Gateway() netip.Addr {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if s := m.byName(network.NetworkBridge); s != nil {
+		return s.Gateway
+	}
+	return netip.Addr{}
 }

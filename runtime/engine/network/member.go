@@ -32,6 +32,8 @@ type Join struct {
 	DNSOptions []string
 	ExtraHosts []string // NAME:ADDRESS, where the address may be host-gateway
 	Links      []string // CONTAINER:ALIAS, by name or ID: of the default bridge
+
+	Quiet bool // no events: it is no container of the visitor's, but a step of a build
 }
 
 // Joined is what a container got.

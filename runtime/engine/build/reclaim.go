@@ -1,0 +1,36 @@
+package build
+
+import (
+	"context"
+	"errors"
+
+	"github.com/moby/buildkit/client"
+	"golang.org/x/sys/unix"
+)
+
+// reclaim frees what a failed build has left. Where the disk is short of room, the cache gives up at once what it would give up
+// within a minute, and first the copies of contexts: half of one that did not fit is worth nothing.
+func (b *Builder) reclaim(ctx context.Context) error {
+	err := b.worker.GarbageCollect(ctx)
+	if !b.short() {
+		return err
+	}
+	pruned := make(chan client.UsageInfo)
+	counted := make(chan struct{})
+	go func() {
+		defer close(counted)
+		for range pruned { // nobody asks how much
+		}
+	}()
+	policy := append([]client.PruneInfo{{Filter: []string{"type==source.local"}, All: true}}, b.worker.GCPolicy()...)
+	err = errors.Join(err, b.worker.Prune(ctx, pruned, policy...))
+	close(pruned)
+	<-counted
+	return errors.Join(err, b.worker.GarbageCollect(ctx))
+}
+
+// short reports whether the disk has less free than the cache shall leave.
+func (b *Builder) short() bool {
+	var st unix.Statfs_t
+	return unix.Statfs(b.o.Dir, &st) == nil && st.Bavail*100 < st.Blocks*freeShare
+}
