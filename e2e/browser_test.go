@@ -76,7 +76,18 @@ func newBrowser(t *testing.T) *browser {
 // do fails the test where the page does not do what it should within patience.
 func (b *browser) do(what string, steps ...step) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	b.within(patience, what, steps...)
+}
+
+// long is do for what compiles something.
+func (b *browser) long(what string, steps ...step) {
+	b.t.Helper()
+	b.within(6*patience, what, steps...)
+}
+
+func (b *browser) within(d time.Duration, what string, steps ...step) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, d)
 	defer cancel()
 	if err := chromedp.Do(ctx, steps...); err != nil {
 		b.t.Fatalf("%s: %v\nthe page shows: %s", what, err, b.eval(`location.href + "\n" + document.body.innerText + "\n" + `+screenText))

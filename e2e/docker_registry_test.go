@@ -132,7 +132,7 @@ for i in $(seq 50); do (echo >/dev/tcp/127.0.0.1/5443) 2>/dev/null && break; sle
 echo secret | docker login -u me --password-stdin 172.17.0.1:5443 2>/dev/null | tail -1; docker tag busybox 172.17.0.1:5443/x; docker push -q 172.17.0.1:5443/x
 docker rmi 172.17.0.1:5443/x >/dev/null; docker run --rm -q 172.17.0.1:5443/x echo pulled; docker rmi 172.17.0.1:5443/x >/dev/null
 echo nonsense >/etc/docker/certs.d/172.17.0.1:5443/ca.crt; docker pull -q 172.17.0.1:5443/x; docker rm -f tls`,
-		"Login Succeeded\n172.17.0.1:5443/x\npulled\nError response from daemon: there is no certificate in the .crt files of /etc/docker/certs.d/172.17.0.1:5443\ntls",
+		"Login Succeeded\n172.17.0.1:5443/x:latest\npulled\nError response from daemon: there is no certificate in the .crt files of /etc/docker/certs.d/172.17.0.1:5443\ntls",
 	},
 	{
 		"logout", `docker logout localhost:5000; docker pull -q localhost:5000/team/app:2 2>&1 | grep -o 'pull access denied for localhost:5000/team/app'`,

@@ -222,7 +222,7 @@ func TestBuildIsLive(t *testing.T) {
 	export(x, 90<<20)
 	run(t, ctx, "done", says(stripText, "built in"), says(stripText, "90 MB"), says(stripText, id64("7")[:12]), boxIs("exporting to image", "succeeded"))
 	run(t, ctx, "look inside", click(`[aria-label^="Look inside the image"]`), told(`e.event === "berth:inspect-image" && e.image === "sha256:`+id64("7")+`"`))
-	run(t, ctx, "run it, typed only", press("Type docker run -it --rm app into the shell"), shows("docker run -it --rm app"))
+	run(t, ctx, "run it, typed only", press("Type docker run -it --rm -P app into the shell"), shows("docker run -it --rm -P app"))
 	if now, most := b.Streams(); now != 0 || most != 1 {
 		t.Errorf("%d streams are open after the build, %d were at once", now, most)
 	}

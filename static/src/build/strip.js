@@ -34,7 +34,7 @@ export class Strip {
   command() {
     const { head } = this.model;
     const name = typable(String(head.tags?.[0] ?? ""), String(head.image ?? ""));
-    return name && `docker run -it --rm ${name}`;
+    return name && `docker run -it --rm -P ${name}`; // -P: what the image exposes appears as a chip;
   }
 
   show(model) {
