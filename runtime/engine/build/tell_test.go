@@ -86,7 +86,7 @@ func TestDockerfilesThatAreNone(t *testing.T) {
 func FuzzScript(f *testing.F) {
 	f.Add(twoStages, "a")
 	f.Add("FROM x\nRUN <<E\nE\n", "")
-	f.Fuzz(func(t *testing.T, text, target string) {
+	f.Fuzz(func(_ *testing.T, text, target string) {
 		follow, end, err := build.Teller(text, target, func(string) {})
 		if err != nil {
 			return

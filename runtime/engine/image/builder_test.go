@@ -102,6 +102,12 @@ func TestBuiltImage(t *testing.T) {
 	if got := tree(t, mounted(t, s, "one", img.ID)); !maps.Equal(got, want) {
 		t.Errorf("files %q, want %q", got, want)
 	}
+	dirs, let, err := s.LayerDirs(t.Context(), img)
+	must(t, err)
+	if b, err := os.ReadFile(filepath.Join(dirs[len(dirs)-1], "new")); err != nil || string(b) != "new" || len(dirs) != 2 {
+		t.Errorf("the layer's own files in %q: %q, %v", dirs, b, err)
+	}
+	let()
 	owners, err := s.Owners(t.Context())
 	must(t, err)
 	if !owners["built"] {

@@ -64,6 +64,10 @@ func (s *Store) fillLayerDirs(ctx context.Context, img Image, dirs []string) (er
 			dirs[i] = filepath.Join(s.SharedLayers, shared)
 			continue
 		}
+		if link := info.Labels[labelLink]; link != "" { // it was built: the files stand where the build has left them
+			dirs[i] = link
+			continue
+		}
 		if len(own) == 0 {
 			return fmt.Errorf("layer %s has no directory: %w", img.Layers[i], errdefs.ErrNotFound)
 		}
