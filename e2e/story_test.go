@@ -167,5 +167,5 @@ func press(selector, label string) step {
 
 // marked is true where the editor's gutter marks a line so.
 func marked(kind string, line int) string {
-	return fmt.Sprintf(`[...document.querySelectorAll(".document:not([hidden]) .build-gutter .cm-gutterElement")].some((g) => g.querySelector(".build-%s") && Math.abs(g.getBoundingClientRect().top - document.querySelectorAll(".document:not([hidden]) .cm-line")[%d].getBoundingClientRect().top) < 4)`, kind, line-1)
+	return fmt.Sprintf(`[...document.querySelectorAll(".document:not([hidden]) .build-gutter .cm-gutterElement")].some((g) => g.querySelector(".build-mark.%s") && Math.abs(g.getBoundingClientRect().top - document.querySelectorAll(".document:not([hidden]) .cm-line")[%d].getBoundingClientRect().top) < 4)`, kind, line-1)
 }

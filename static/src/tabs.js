@@ -8,6 +8,9 @@ const RECONNECTING_AFTER = 400; // ms: a link that is back sooner is not worth a
 const TERMINAL = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
 const PROMPT_WITHIN = 2000; // ms
 
+// ofMachine is true of a shell of the machine: its Docker is there.
+const ofMachine = (tab) => Boolean(tab?.terminal) && !tab.name.startsWith("debug-");
+
 // Tabs are the session's terminals, those that the machine has, so that a reload finds all of them again; and behind them
 // the files that are open. What a tab shows is its view: a Terminal, or a Document.
 export class Tabs {
@@ -110,10 +113,12 @@ export class Tabs {
     stash("named." + this.session.id, this.named);
   }
 
-  // type puts a text behind the prompt that is seen. Nothing is run: that is the visitor's to do.
+  // type puts a text behind the prompt of the shell that was used last, one of the machine and not of a build's step. Nothing is
+  // run: that is the visitor's to do.
   type(text) {
-    this.toTerminal();
-    if (!this.active?.terminal?.running) this.open();
+    const tab = this.lastShell ?? this.terminals.find(ofMachine);
+    if (tab && tab !== this.active) this.activate(tab);
+    if (!ofMachine(this.active) || !this.active.terminal.running) this.open();
     this.active?.terminal?.input(text);
     this.focus();
   }
@@ -144,6 +149,7 @@ export class Tabs {
     }
     this.active = tab;
     if (tab.terminal) this.lastTerminal = tab;
+    if (ofMachine(tab)) this.lastShell = tab;
     document.body.classList.toggle("editing", !tab.terminal);
     tab.item.classList.remove("rang");
     tab.item.scrollIntoView({ block: "nearest", inline: "nearest" });
@@ -174,6 +180,7 @@ export class Tabs {
     tab.view.close();
     tab.item.remove();
     if (this.lastTerminal === tab) this.lastTerminal = null;
+    if (this.lastShell === tab) this.lastShell = null;
     this.limits();
     if (this.active !== tab) return;
     if (this.list.length) this.activate(this.list[Math.min(at, this.list.length - 1)]);
