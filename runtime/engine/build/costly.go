@@ -2,13 +2,18 @@ package build
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"path"
 	"strings"
 
 	"github.com/containerd/errdefs"
+	"github.com/moby/buildkit/client/llb/sourceresolver"
 	"github.com/moby/buildkit/frontend/dockerui"
 	"github.com/moby/buildkit/frontend/gateway/client"
 	"github.com/moby/buildkit/solver/result"
+	dockerspec "github.com/moby/docker-image-spec/specs-go/v1"
+	"github.com/opencontainers/go-digest"
 
 	"berth/runtime/engine/build/dockerfile"
 )
@@ -51,6 +56,22 @@ func (c guardedClient) Solve(ctx context.Context, req client.SolveRequest) (*cli
 		}
 		return guardedRef{r, c.name}, nil
 	})
+}
+
+// ResolveImageConfig is of client.Client. What a base image has to be done ON BUILD is a Dockerfile too.
+func (c guardedClient) ResolveImageConfig(ctx context.Context, ref string, opt sourceresolver.Opt) (string, digest.Digest, []byte, error) {
+	name, dgst, config, err := c.Client.ResolveImageConfig(ctx, ref, opt)
+	if err != nil {
+		return name, dgst, config, err
+	}
+	var image dockerspec.DockerOCIImage
+	if json.Unmarshal(config, &image) == nil && len(image.Config.OnBuild) > 0 {
+		triggers := "FROM scratch\n" + strings.Join(image.Config.OnBuild, "\n") + "\n"
+		if err := dockerfile.Guard([]byte(triggers)); errdefs.IsInvalidArgument(err) {
+			return "", "", nil, fmt.Errorf("the ONBUILD instructions of %s: %w", ref, err)
+		}
+	}
+	return name, dgst, config, nil
 }
 
 type guardedRef struct {

@@ -83,6 +83,13 @@ func TestCheck(t *testing.T) {
 		"windows line ends":           {text: "FROM known:1\r\nRUN true\r\n", stages: "=known:1:1-2"},
 		"doubling":                    {text: "FROM known:1\nENV A=xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\n" + strings.Repeat("ENV A=$A$A\n", 64), error: "more than 1024 KiB", line: 17},
 		"replacing":                   {text: "FROM known:1\nENV A=xxxxxxxxxx\n" + strings.Repeat("ENV A=${A//x/xxxxxxxxxx}\n", 20), error: "more than 1024 KiB", line: 6},
+		"doubling of the base's":      {text: "FROM known:1\nENV A=$HERE\n" + strings.Repeat("ENV A=$A$A\n", 64), error: "more than 1024 KiB", line: 10},
+		"doubling of an argument":     {text: "FROM known:1\nARG A\n" + strings.Repeat("ENV A=$A$A\n", 64), error: "more than 1024 KiB", line: 10},
+		"doubling in a file":          {text: "FROM known:1\nARG A\nCOPY <<EOT /x\n" + strings.Repeat("$A", 300) + "\nEOT\n", error: "more than 1024 KiB", line: 3},
+		"doubling in a mount":         {text: "FROM known:1\nARG A\nRUN --mount=target=/" + strings.Repeat("$A", 300) + " true\n", error: "more than 1024 KiB", line: 3},
+		"a shell's variables":         {text: "FROM known:1\nRUN <<EOT\n" + strings.Repeat("echo $x\n", 3000) + "EOT\nRUN echo " + strings.Repeat("$y ", 3000) + "\nCMD [\"$z\"]\n", stages: "=known:1:1-3005"},
+		"a path that grows":           {text: "FROM known:1\n" + strings.Repeat("ENV PATH=$PATH:/opt/x/bin\n", 100), stages: "=known:1:1-101"},
+		"environments":                {text: "FROM known:1\nENV A=" + strings.Repeat("x", 60_000) + "\n" + strings.Repeat("RUN true\n", 3000), error: "environment"},
 		"nested":                      {text: "FROM known:1\nENV A=" + strings.Repeat("${a:-", 10_000) + "\n", error: "nested", line: 2},
 		"stages":                      {text: strings.Repeat("FROM known:1\n", 501), error: "at most 500 stages"},
 	} {

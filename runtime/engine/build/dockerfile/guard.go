@@ -16,8 +16,10 @@ import (
 const (
 	maxStages       = 500
 	maxInstructions = 10_000
-	maxNesting      = 50      // of ${a:-${b:-…}}: the frontend recurses
-	maxExpanded     = 1 << 20 // bytes of one instruction with its variables put in: ENV A=$A$A doubles with every line
+	maxNesting      = 50        // of ${a:-${b:-…}}: the frontend recurses
+	maxExpanded     = 1 << 20   // bytes of one instruction with its variables put in: ENV A=$A$A doubles with every line
+	maxEnvironments = 128 << 20 // bytes of the environments of all RUN instructions together: each has its own copy
+	unknownSize     = 4 << 10   // bytes that a variable is taken for whose value only the build knows: of its image, or an argument
 )
 
 // Guard refuses texts that would cost the frontend more than a sandbox has: too long, too many stages, too deeply nested,
@@ -77,6 +79,7 @@ var variable = regexp.MustCompile(`\$(?:\{([A-Za-z_][A-Za-z0-9_]*)(/?)|([A-Za-z_
 // growth follows how long variables become at most. All stages share one scope here, which only overestimates.
 func growth(stages []instructions.Stage, global []instructions.ArgCommand) error {
 	sizes := map[string]int{}
+	environments := 0
 	for i := range global {
 		if err := grow(sizes, &global[i]); err != nil {
 			return err
@@ -89,6 +92,15 @@ func growth(stages []instructions.Stage, global []instructions.ArgCommand) error
 		for _, cmd := range s.Commands {
 			if err := grow(sizes, cmd); err != nil {
 				return err
+			}
+			if _, ok := cmd.(*instructions.RunCommand); !ok {
+				continue
+			}
+			for _, n := range sizes {
+				environments += n
+			}
+			if environments > maxEnvironments {
+				return refuse(cmd.Location(), "the environment of this and the RUN instructions before has more than %d MiB", maxEnvironments>>20)
 			}
 		}
 	}
@@ -106,11 +118,12 @@ func grow(sizes map[string]int, cmd instructions.Command) error {
 		}
 	case *instructions.ArgCommand:
 		for _, kv := range c.Args {
-			set[kv.Key] = expanded(sizes, kv.ValueString())
-			total += set[kv.Key]
+			n := expanded(sizes, kv.ValueString())
+			total += n
+			set[kv.Key] = max(n, unknownSize) // the build may give another value
 		}
-	case fmt.Stringer:
-		total = expanded(sizes, c.String())
+	default:
+		total = expanded(sizes, replaced(cmd))
 	}
 	if total > maxExpanded {
 		return refuse(cmd.Location(), "with its variables put in, this line has more than %d KiB", maxExpanded>>10)
@@ -121,11 +134,53 @@ func grow(sizes map[string]int, cmd instructions.Command) error {
 	return nil
 }
 
+// replaced is the part of an instruction in which the frontend puts variables in. Those of a RUN are the shell's.
+func replaced(cmd instructions.Command) string {
+	switch c := cmd.(type) {
+	case *instructions.CmdCommand, *instructions.EntrypointCommand, *instructions.HealthCheckCommand, *instructions.ShellCommand,
+		*instructions.OnbuildCommand:
+		return ""
+	case *instructions.RunCommand:
+		return flags(c.String())
+	case *instructions.CopyCommand:
+		return c.String() + texts(c.SourcesAndDest)
+	case *instructions.AddCommand:
+		return c.String() + texts(c.SourcesAndDest)
+	case fmt.Stringer:
+		return c.String()
+	}
+	return ""
+}
+
+// flags are the words of an instruction that stand before its arguments.
+func flags(code string) string {
+	words := strings.Fields(code)
+	n := 1
+	for n < len(words) && strings.HasPrefix(words[n], "--") {
+		n++
+	}
+	return strings.Join(words[min(1, len(words)):min(n, len(words))], " ")
+}
+
+// texts are the files that stand in the Dockerfile itself and have variables in them.
+func texts(s instructions.SourcesAndDest) string {
+	var all strings.Builder
+	for _, c := range s.SourceContents {
+		if c.Expand {
+			all.WriteString(c.Data)
+		}
+	}
+	return all.String()
+}
+
 // expanded is how long s is at most with its variables put in; a little more than maxExpanded stands for all that is longer.
 func expanded(sizes map[string]int, s string) int {
 	total := len(s)
 	for _, m := range variable.FindAllStringSubmatch(s, -1) {
-		n := sizes[m[1]+m[3]]
+		n, known := sizes[m[1]+m[3]]
+		if !known {
+			n = unknownSize
+		}
 		if m[2] != "" { // every byte may be replaced by what stands behind it
 			n *= len(s)
 		}

@@ -75,7 +75,6 @@ func (w *Watcher) solve(ctx context.Context, req *controlapi.SolveRequest, next 
 	w.add(req.Ref, r)
 	told := r.listen(ctx, req.Ref)
 	answer, err := next(r.in(ctx), req)
-	told()
 	cause := context.Cause(ctx)
 	if err != nil && errors.Is(cause, errTooLong) {
 		err = errTooLong
@@ -83,6 +82,7 @@ func (w *Watcher) solve(ctx context.Context, req *controlapi.SolveRequest, next 
 	after := context.WithoutCancel(ctx)
 	r.release(after)
 	w.ending.Go(func() { // the client need not wait for what it has not asked for
+		told()
 		r.sizes(after)
 		r.end(after, answer, err, cause)
 		if err != nil {
