@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"github.com/moby/buildkit/solver"
 	"github.com/moby/buildkit/solver/pb"
 
 	"berth/runtime/engine/build/record"
@@ -32,3 +33,11 @@ func Explain(err error) (record.Error, []byte) {
 
 // Describe is describe.
 func Describe(a *record.About, opts map[string]string) { describe(a, opts) }
+
+// Hold keeps the files of a failed step, whose mounts have these results.
+func (s *States) Hold(build, step string, results ...solver.Result) {
+	s.failed(build, step, &state{meta: &pb.Meta{}, held: results})
+}
+
+// MakeRoom is makeRoom.
+func (s *States) MakeRoom() { s.makeRoom() }
