@@ -457,6 +457,11 @@ func (b *builder) debugging(t *testing.T) {
 	if list := b.ask("GET", "/terminals", nil, http.StatusOK, nil); strings.Count(list, `"debug-`) != 2 {
 		t.Errorf("terminals: %s", list)
 	}
+	b.put(map[string]string{"/root/bare/Dockerfile": "FROM scratch\nCOPY Dockerfile /\n"})
+	bare := b.build(map[string]any{"context": "/root/bare"})
+	if text := b.ask("POST", "/builds/"+bare.ID+"/steps/"+bare.line(t, 2).ID+"/debug", nil, http.StatusNotFound, nil); !strings.Contains(text, "have no shell") {
+		t.Errorf("a step without a shell: %s", text)
+	}
 	before.types("exit\n")
 	b.ask("POST", "/builds/"+over.ID+"/steps/sha256:none/debug", nil, http.StatusNotFound, nil)
 	b.ask("DELETE", "/builds/"+over.ID, nil, http.StatusNoContent, nil) // ends the other
@@ -512,9 +517,10 @@ func (b *builder) fromDocker(t *testing.T) {
 	if failed.Source != "docker" || failed.State != "failed" || failed.Error.Line != 5 || failed.Error.ExitCode != 42 {
 		t.Errorf("docker build that fails: %+v, %+v", failed, failed.Error)
 	}
-	b.ask("POST", "/builds/"+failed.ID+"/steps/"+failed.Error.Step+"/debug", nil, http.StatusCreated, nil)
+	var opened struct{ Terminal string }
+	b.ask("POST", "/builds/"+failed.ID+"/steps/"+failed.Error.Step+"/debug", nil, http.StatusCreated, &opened)
 	b.ask("DELETE", "/builds/"+failed.ID, nil, http.StatusNoContent, nil)
-	b.ask("DELETE", "/terminals/debug-3", nil, http.StatusNoContent, nil)
+	b.ask("DELETE", "/terminals/"+opened.Terminal, nil, http.StatusNoContent, nil)
 }
 
 func (b *builder) cancelled(t *testing.T) {
