@@ -143,7 +143,7 @@ func TestStory(t *testing.T) {
 	b.picture("story-7-running")
 	session, port := b.eval("location.href"), b.eval(`document.querySelector("#ports a").href`)
 	b.do("open it", chromedp.Navigate(port), until(`document.body?.innerText.includes("Hello from a container!")`), chromedp.Navigate(session), visible(".xterm-rows"))
-	b.do("look inside", script(`document.dispatchEvent(new CustomEvent("berth:open-panel", {detail: {panel: "build"}}))`), buildSays("built in"), press("#dock-build .strip button", "look inside"), until(`document.querySelector(".inspect-facts")?.textContent.match(/wasted 19 MB/)`),
+	b.do("look inside", script(`document.dispatchEvent(new CustomEvent("berth:open-panel", {detail: {panel: "build"}}))`), buildSays("built in"), press("#dock-build .strip button", "look inside"), until(`document.querySelector(".inspector h2").textContent === "app:latest"`), until(`document.querySelector(".inspect-facts")?.textContent.match(/wasted 19 MB/)`),
 		until(`[...document.querySelectorAll(".inspector .step")].some((r) => r.innerText.includes("head -c 20000000"))`))
 	b.picture("story-8-layers")
 	b.do("what would make it smaller", click(".tab-smaller"), until(`document.querySelector(".advice").innerText.includes("/var/cache/junk")`))

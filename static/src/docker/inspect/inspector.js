@@ -11,6 +11,11 @@ import { Tree } from "./tree.js";
 
 const VIEWS = { layers: "layers", files: "files", smaller: "make it smaller", about: "configuration", compare: "compare" };
 
+const DIGEST = /^sha256:[0-9a-f]{64}$/;
+
+// called is a name to be read: of an ID its beginning.
+const called = (name) => (DIGEST.test(name) ? name.slice(7, 19) : shown(name).slice(0, 160));
+
 // Inspector looks into one image, in the place of the list of images.
 export class Inspector {
   // ctx: {api, news(words)}; others(): images to compare with, [{id, name}]; closed(): the list is seen again
@@ -87,7 +92,7 @@ export class Inspector {
     this.node.hidden = false;
     this.image = null;
     this.ref = ref;
-    text(this.title, shown(name).slice(0, 160));
+    text(this.title, called(name));
     text(this.facts, "");
     this.say("Reading the layers of this image. The first time this may take a second or two.");
     this.body.hidden = this.tabs.hidden = true;
@@ -105,6 +110,7 @@ export class Inspector {
   loaded(image, layer) {
     this.image = image;
     this.say("");
+    if (DIGEST.test(this.ref)) text(this.title, called(image.names[0] ?? image.id));
     const w = image.waste,
       made = image.layers.filter((l) => !l.empty);
     text(
