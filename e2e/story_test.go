@@ -104,11 +104,6 @@ func buildSays(words string) step {
 	return until(fmt.Sprintf(`%s.includes(%q)`, strip, words))
 }
 
-// stepBox is a box of the graph, by the instruction that it does.
-func stepBox(does string) string {
-	return fmt.Sprintf(`[...document.querySelectorAll("#dock-build .step")].find((s) => s.checkVisibility() && s.title.includes(%q))`, does)
-}
-
 // TestStory is a tutorial's multi-stage Go example in Chromium: written, linted, built, broken, looked at where it broke, mended,
 // built from the cache, run, opened, looked into, and made smaller.
 func TestStory(t *testing.T) {

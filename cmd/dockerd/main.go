@@ -164,7 +164,7 @@ func pass(ctx context.Context, client net.Conn) error {
 		return err
 	}
 	defer docker.Close()
-	stop := context.AfterFunc(ctx, func() { client.Close(); docker.Close() })
+	stop := context.AfterFunc(ctx, func() { _ = errors.Join(client.Close(), docker.Close()) })
 	defer stop()
 	var directions sync.WaitGroup
 	for _, d := range [][2]net.Conn{{docker, client}, {client, docker}} {
