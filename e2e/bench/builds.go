@@ -158,7 +158,7 @@ func (b *bench) besideBuilds(ctx context.Context, r *report, what string, typist
 	}
 	ratio := float64(busy.p99()) / float64(idle.p99())
 	r.add(row{what: what, ours: spread(busy), peer: "its idle " + spread(idle), ratio: ratio, goal: "p99 ≤ 2×", met: ratio <= 2, count: len(busy)})
-	r.remark("%s: a bare bash on a PTY of the host at the same time: p99 %s ms, idle %s ms: %.1f×", what, millis(bareBusy.p99()), millis(bareIdle.p99()),
+	r.remark("%s: a bare bash on a PTY of the host at the same time: %s, idle %s, p99 %.1f×", what, spread(bareBusy), spread(bareIdle),
 		float64(bareBusy.p99())/float64(bareIdle.p99()))
 	return nil
 }
