@@ -64,6 +64,7 @@ func startDockerd(t *testing.T, daemon string) string {
 	t.Cleanup(func() {
 		_ = cmd.Process.Signal(unix.SIGTERM)
 		_ = cmd.Wait()
+		_ = unix.Unmount(filepath.Join(dir, "exec", "netns", "default"), 0) // it stays of a container in the host's network
 	})
 	eventually(t, patience, func() error { return exec.Command("docker", "-H", host, "version").Run() })
 	cache, err := imagecache.Open(filepath.Join(sandboxtest.Images(t), "images"))
