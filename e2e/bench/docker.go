@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -52,6 +53,11 @@ func newDockerPeer(ctx context.Context, b *bench) (*dockerPeer, error) {
 		return nil, errors.Join(fmt.Errorf("dockerd: %w: %s", err, d.log), d.stop())
 	}
 	return d, nil
+}
+
+// config is the directory of the docker program's configuration on the host.
+func (d *dockerPeer) config() string {
+	return filepath.Join(filepath.Dir(strings.TrimPrefix(d.host, "unix://")), "config")
 }
 
 func (d *dockerPeer) docker(ctx context.Context, args ...string) *exec.Cmd {

@@ -82,7 +82,7 @@ func (b *bench) inSession(ctx context.Context, id sessions.ID, script string, in
 // onHost runs a script against dockerd.
 func (b *bench) onHost(ctx context.Context, script string, into *samples) error {
 	cmd := exec.CommandContext(ctx, "bash", "-c", script)
-	cmd.Env = append(os.Environ(), "DOCKER_HOST="+b.docker.host, "PATH="+b.bin+":"+os.Getenv("PATH"))
+	cmd.Env = append(os.Environ(), "DOCKER_HOST="+b.docker.host, "DOCKER_CONFIG="+b.docker.config(), "PATH="+b.bin+":"+os.Getenv("PATH"))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {

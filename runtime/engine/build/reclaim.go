@@ -3,6 +3,7 @@ package build
 import (
 	"context"
 	"errors"
+	"runtime"
 
 	"github.com/moby/buildkit/client"
 	"golang.org/x/sys/unix"
@@ -15,6 +16,7 @@ func (b *Builder) reclaim(ctx context.Context) error {
 	if !b.short() {
 		return err
 	}
+	runtime.GC() // fsutil leaves the file open that it could not write: its bytes stay until a finalizer closes it
 	pruned := make(chan client.UsageInfo)
 	counted := make(chan struct{})
 	go func() {

@@ -110,7 +110,12 @@ func (s *Store) openStores(ctx context.Context) (err error) {
 	if err := os.MkdirAll(s.Dir, 0o711); err != nil {
 		return err
 	}
-	blobs, err := local.NewStore(filepath.Join(s.Dir, "content"))
+	content := filepath.Join(s.Dir, "content")
+	// The content store makes this directory on first use, and once only: where the disk is full then, it would say so for ever.
+	if err := os.MkdirAll(filepath.Join(content, "ingest"), 0o700); err != nil {
+		return err
+	}
+	blobs, err := local.NewStore(content)
 	if err != nil {
 		return err
 	}
