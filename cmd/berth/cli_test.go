@@ -261,8 +261,11 @@ func (d *desk) press(keys string) {
 // leave waits for the end and returns the exit status.
 func (d *desk) leave() int {
 	d.t.Helper()
-	rest, _ := io.ReadAll(d.master) // until EIO
+	rest, err := io.ReadAll(d.master) // until EIO
 	d.seen += string(rest)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		d.t.Fatalf("it does not end; the screen shows %.2000q", d.seen)
+	}
 	_ = d.cmd.Wait()
 	return d.cmd.ProcessState.ExitCode()
 }

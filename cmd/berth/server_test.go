@@ -182,6 +182,9 @@ func (s *server) advance(id sessions.ID, step sessions.Session) (sessions.Sessio
 	if c == nil {
 		return sessions.Session{}, false
 	}
+	if c.State == sessions.Ended { // states move only forwards
+		return c.Session, true
+	}
 	c.State, c.QueuePosition, c.Reason, c.Message = step.State, step.QueuePosition, step.Reason, step.Message
 	return c.Session, true
 }
