@@ -90,6 +90,7 @@ func TestEditor(t *testing.T) {
 		chromedp.Navigate(s.url+"/"), click(`button[value="debian"]`), visible(".xterm-rows"), shows("root@debian"))
 	b.do("a folder from the shell", types("mkdir app; cd app; clear\r"), until(treeRow("app")), openRow("app"))
 	b.do("a file in it", inMenu("app", "New file"), nameIt("Dockerfile"), visible(".document:not([hidden]) .cm-content"), insert("FROM scratch\nCMD /x\n"), unsaved(true), ctrl("s"), unsaved(false))
+	b.do("BuildKit's checks as typed", until(`document.querySelector(".file-bar").innerText.includes("1 remark")`), until(`document.querySelector(".cm-lintRange-warning").textContent === "CMD /x"`))
 	b.do("the shell shows it", toShell(), types("cat Dockerfile; stat -c '%a %U' Dockerfile; chmod 600 Dockerfile; chown 1:1 Dockerfile\r"), shows("CMD /x"), shows("644 root"))
 	b.do("the shell adds to it", types("clear; echo '# from the shell' >> Dockerfile\r"), toFile(), edits("FROM scratch\nCMD /x\n# from the shell\n"), unsaved(false))
 	b.picture("editor")

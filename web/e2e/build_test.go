@@ -222,7 +222,7 @@ func TestBuildIsLive(t *testing.T) {
 	export(x, 90<<20)
 	run(t, ctx, "done", says(stripText, "built in"), says(stripText, "90 MB"), says(stripText, id64("7")[:12]), boxIs("exporting to image", "succeeded"))
 	run(t, ctx, "look inside", click(`[aria-label^="Look inside the image"]`), told(`e.event === "berth:inspect-image" && e.image === "sha256:`+id64("7")+`"`))
-	run(t, ctx, "run it, typed only", press("Type docker run -it --rm -P app into the shell"), shows("docker run -it --rm -P app"))
+	run(t, ctx, "run it, typed only", panel("build"), press("Type docker run -it --rm -P app into the shell"), shows("docker run -it --rm -P app"))
 	if now, most := b.Streams(); now != 0 || most != 1 {
 		t.Errorf("%d streams are open after the build, %d were at once", now, most)
 	}
@@ -271,7 +271,7 @@ func TestBuildFailsAndIsDebugged(t *testing.T) {
 		t.Errorf("asked %s", asked)
 	}
 	run(t, ctx, "its end offers no restart", typed("exit 3\r"), says(`document.querySelector(".pane:not([hidden]) .foot").innerText`, "Ended with exit status 3."),
-		until(`document.querySelector(".pane:not([hidden]) .foot button").textContent === "Close"`), typed("\r"), until(`document.querySelectorAll(".tab").length === 1`))
+		until(`document.querySelector(".pane:not([hidden]) .foot button").textContent === "Close"`), typed("\r"), until(`document.querySelectorAll(".tab:not(.of-file)").length === 1`))
 	run(t, ctx, "a shell after a finished step", chooseStep("COPY . ."), until(`document.querySelector(".detail .acts button").textContent === "open a shell here"`), click(`.detail .acts button`), until(`document.querySelector(".tab.on .tab-title").textContent.startsWith("debug-2 COPY")`))
 	run(t, ctx, "it is there after a reload", chromedp.Reload(), until(`[...document.querySelectorAll(".tab-title")].some((t) => t.textContent.startsWith("debug-2"))`))
 	b.Refuse("This machine has no room for another build.")

@@ -6,7 +6,6 @@ import (
 	"io"
 	"maps"
 	"net/http"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -179,38 +178,4 @@ func (b *Builds) debug(w http.ResponseWriter, r *http.Request) {
 func (b *Builds) check(w http.ResponseWriter, r *http.Request) {
 	text, _ := io.ReadAll(r.Body)
 	answer(w, check(string(text)))
-}
-
-// file answers for what PutFile has made, and the folders above it; false: it is none of these.
-func (b *Builds) file(w http.ResponseWriter, r *http.Request) bool {
-	if r.Method != http.MethodGet {
-		return false
-	}
-	name := path.Clean("/" + strings.TrimPrefix(r.URL.Path, "/v1/files/"))
-	var text string
-	var found bool
-	entries := map[string]string{}
-	b.with(func() {
-		text, found = b.files[name]
-		for f := range b.files {
-			if rest, ok := strings.CutPrefix(f, name+"/"); ok {
-				first, _, deeper := strings.Cut(rest, "/")
-				entries[first] = map[bool]string{true: "directory", false: "file"}[deeper]
-			}
-		}
-	})
-	if found {
-		w.Header().Set("Content-Type", "application/octet-stream")
-		_, _ = io.WriteString(w, text)
-		return true
-	}
-	if len(entries) == 0 {
-		return false
-	}
-	list := []map[string]any{}
-	for _, n := range slices.Sorted(maps.Keys(entries)) {
-		list = append(list, map[string]any{"name": n, "type": entries[n]})
-	}
-	answer(w, list)
-	return true
 }

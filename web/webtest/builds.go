@@ -3,8 +3,11 @@ package webtest
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -17,6 +20,7 @@ type Builds struct {
 	all     []*Build // newest first
 	changed chan struct{}
 	files   map[string]string // what PutFile has written
+	root    func() string     // the directory that is the root of the machine's files
 	started func(*Build)
 	refused string // "": nothing is refused
 	debugs  int
@@ -36,8 +40,8 @@ type Build struct {
 	log    bytes.Buffer
 }
 
-func newBuilds(shell func(name string) *Terminal) *Builds {
-	return &Builds{changed: make(chan struct{}), files: map[string]string{}, shell: shell}
+func newBuilds(shell func(name string) *Terminal, root func() string) *Builds {
+	return &Builds{changed: make(chan struct{}), files: map[string]string{}, shell: shell, root: root}
 }
 
 // Started is called for every build that the page asks for, before it is answered.
@@ -46,8 +50,14 @@ func (b *Builds) Started(f func(*Build)) { b.with(func() { b.started = f }) }
 // Refuse has the next builds, and shells in steps, refused with that sentence; "" ends that.
 func (b *Builds) Refuse(sentence string) { b.with(func() { b.refused = sentence }) }
 
-// PutFile makes a file, for the page to read: "/root/app/Dockerfile".
-func (b *Builds) PutFile(path, text string) { b.with(func() { b.files[path] = text }) }
+// PutFile makes a file of the machine, for the page to read: "/root/app/Dockerfile".
+func (b *Builds) PutFile(path, text string) {
+	b.with(func() { b.files[path] = text })
+	at := filepath.Join(b.root(), path)
+	if err := errors.Join(os.MkdirAll(filepath.Dir(at), 0o755), os.WriteFile(at, []byte(text), 0o644)); err != nil {
+		panic(err) // a test without a temporary directory
+	}
+}
 
 // Asked are the requests so far, as "METHOD path?query".
 func (b *Builds) Asked() (all []string) {

@@ -42,7 +42,7 @@ func NewSandbox() *Sandbox {
 	mux.HandleFunc("/v1/files/", s.files)
 	s.docker.register(mux)
 	s.docker.registerVolumes(mux)
-	s.builds = newBuilds(s.Terminal)
+	s.builds = newBuilds(s.Terminal, s.Dir)
 	s.builds.register(mux)
 	s.portRoutes(mux)
 	s.server = &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { //nolint:gosec // in memory
@@ -204,9 +204,6 @@ func (s *Sandbox) exec(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Sandbox) files(w http.ResponseWriter, r *http.Request) {
-	if s.builds.file(w, r) {
-		return
-	}
 	switch {
 	case isOfPage(r):
 		s.tree().api.ServeHTTP(w, r)
