@@ -9,7 +9,7 @@ import (
 // self prints what a process is, as far as a container's first process and one that joins must be the same. The signals that
 // are caught are the shell's own.
 const self = `echo cwd $PWD; set -- /proc/$$/fd/*; echo files $#; ` +
-	`grep -E "^(Uid|Gid|Groups|Umask|NoNewPrivs|Seccomp|Seccomp_filters|Cap[A-Za-z]*|SigBlk|SigIgn|SigPnd):" /proc/self/status; ` +
+	`grep -E "^(Uid|Gid|Groups|Umask|NoNewPrivs|Seccomp|Seccomp_filters|Cap[A-Za-z]*|SigBlk|SigPnd):" /proc/self/status; ` +
 	`cat /proc/self/limits /proc/self/cgroup /proc/self/oom_score_adj; for n in mnt pid net ipc uts cgroup user; do readlink /proc/self/ns/$n; done; ` +
 	`env | grep -v "^SHLVL" | sort`
 
