@@ -99,7 +99,7 @@ func TestVolumeBrowser(t *testing.T) {
 		data.items.add(new File(["dropped"], "drop me.txt"));
 		const node = document.querySelector("#dock-volumes .browser");
 		for (const type of ["dragenter", "dragover", "drop"]) node.dispatchEvent(new DragEvent(type, {dataTransfer: data, bubbles: true, cancelable: true}));
-	}`), until(has("drop me.txt")))
+	}`), until(`document.querySelector('[aria-label="Rename drop me.txt"]')`)) // it has a row when all of it is there
 	if got := string(d.VolumeFile("pgdata", "/made & here/drop me.txt")); got != "dropped" {
 		t.Errorf("dropped and got %q", got)
 	}
