@@ -18,13 +18,13 @@ run: build images ## build all, prepare the environments, serve on http://127.0.
 	exec $(BIN)/berth serve $(ARGS)
 
 .PHONY: build
-build: deps $(BIN)/berth $(BIN)/runc $(BIN)/docker-init $(BIN)/docker-exec $(BIN)/dockerd docker ## bin/berth, bin/runc, bin/docker and what belongs to them
+build: deps $(BIN)/berth $(BIN)/runc $(BIN)/docker-init $(BIN)/docker-exec $(BIN)/docker-plugin $(BIN)/dockerd docker ## bin/berth, bin/runc, bin/docker and what belongs to them
 
-.PHONY: $(BIN)/berth $(BIN)/docker-init $(BIN)/docker-exec $(BIN)/dockerd
+.PHONY: $(BIN)/berth $(BIN)/docker-init $(BIN)/docker-exec $(BIN)/docker-plugin $(BIN)/dockerd
 $(BIN)/berth:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $@ ./cmd/berth
 
-$(BIN)/docker-init $(BIN)/docker-exec $(BIN)/dockerd:
+$(BIN)/docker-init $(BIN)/docker-exec $(BIN)/docker-plugin $(BIN)/dockerd:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $@ ./cmd/$(@F)
 
 # runc is a Go tool of its own module, so that its requirements stay out of ours. Static: it runs inside the sandbox,
@@ -37,7 +37,7 @@ $(BIN)/runc: tools/go.mod
 # The docker command of sessions: tools of modules of their own, too (docker/cli's requirements are its vendor.mod). Static:
 # they run in whatever image a session has. They are built again when their modules change.
 .PHONY: docker
-docker: $(BIN)/docker $(BIN)/docker-buildx $(BIN)/docker-compose $(BIN)/docker-completion.bash
+docker: $(BIN)/docker $(BIN)/docker-buildx $(BIN)/docker-compose $(BIN)/docker-buildx.json $(BIN)/docker-compose.json $(BIN)/docker-completion.bash
 VERSION_OF = $(shell cd tools/$(1) && $(GO) list -m -f "{{.Version}}" $(2))
 STATIC_TOOL = cd $(<D) && CGO_ENABLED=0 $(GO) build -trimpath -o ../../$@ -ldflags
 
@@ -53,6 +53,11 @@ $(BIN)/docker-buildx: tools/buildx/go.mod tools/buildx/go.sum
 $(BIN)/docker-compose: tools/compose/go.mod tools/compose/go.sum
 	$(STATIC_TOOL) '-s -w -X github.com/docker/compose/v5/internal.Version=$(call VERSION_OF,compose,github.com/docker/compose/v5)' \
 	  github.com/docker/compose/v5/cmd
+
+# What the plugins say of themselves: docker-plugin answers it for them.
+$(BIN)/docker-%.json: $(BIN)/docker-%
+	$< docker-cli-plugin-metadata >$@.new
+	mv $@.new $@
 
 $(BIN)/docker-completion.bash: $(BIN)/docker
 	$< completion bash >$@.new

@@ -70,7 +70,7 @@ func TestProgramsAreShared(t *testing.T) {
 	if !os.SameFile(ours, theirs) {
 		t.Error("a copy")
 	}
-	if got := sandbox.DockerPrograms("/x"); len(got) != 5 || got[0] != "/x/docker" {
+	if got := sandbox.DockerPrograms("/x"); len(got) != 8 || got[0] != "/x/docker" {
 		t.Errorf("DockerPrograms = %v", got)
 	}
 }
