@@ -23,9 +23,6 @@ import (
 // undoTimeout bounds the end of a step: of its processes, mounts and interfaces.
 const undoTimeout = 30 * time.Second
 
-// stepsGroup is the control group of all steps. Who types is not to feel that something is built.
-const stepsGroup = boot.Payload + "/build"
-
 // executor runs steps as containers of our own runc. It is BuildKit's executor.Executor.
 type executor struct {
 	o       Options
@@ -66,7 +63,7 @@ func (e *executor) Run(
 	if err := bkexecutor.ValidContainerID(id); err != nil {
 		return nil, err
 	}
-	s := &step{id: id, group: stepsGroup + "/" + id, started: make(chan struct{}), ended: make(chan struct{})}
+	s := &step{id: id, group: boot.Payload + "/build/" + id, started: make(chan struct{}), ended: make(chan struct{})}
 	if err := e.add(s); err != nil {
 		return nil, err
 	}
@@ -120,9 +117,6 @@ func (e *executor) run(ctx context.Context, s *step, p bkexecutor.ProcessInfo, b
 	}
 	defer streams.close()
 	undo.add(func(ctx context.Context) error { return e.o.Runtime.Forget(ctx, s.id, s.group) })
-	if err := e.o.Runtime.Cgroups.Background(stepsGroup); err != nil {
-		return fmt.Errorf("the control group of build steps: %w", err)
-	}
 	proc, master, err := e.o.Runtime.Start(ctx, s.id, e.bundle(s.id), spec, streams.files)
 	if err != nil {
 		return startError(ctx, err)

@@ -239,26 +239,6 @@ func endGroup(dir string) error {
 	return nil
 }
 
-// Background makes a group whose processes give way to all others of the sandbox where the processor is short: together they have a
-// tenth of a container's weight. It may be called again, and does nothing where the controller was not delegated.
-func (c *Cgroups) Background(group string) error {
-	dir, file, weight := c.dir("cpu", group), "cpu.shares", "102" // of 1024
-	if c.Unified {
-		file, weight = "cpu.weight", "10" // of 100
-	}
-	if dir == "" {
-		return nil
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	err := os.WriteFile(filepath.Join(dir, file), []byte(weight), 0)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) { // no such controller here
-		return nil
-	}
-	return err
-}
-
 // HasSwap reports whether swap is accounted for.
 func (c *Cgroups) HasSwap() bool {
 	file := "memory.memsw.limit_in_bytes"

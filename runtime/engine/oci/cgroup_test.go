@@ -3,7 +3,6 @@ package oci_test
 import (
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/moby/moby/api/types/container"
@@ -84,27 +83,6 @@ func TestCgroupsV2(t *testing.T) {
 }
 
 // TestRemoveIsOfContainersOnly: no other group can be meant.
-// A group in the background gives way: what is asked for once more stays.
-func TestBackground(t *testing.T) {
-	for file, want := range map[string]string{
-		"cpu,cpuacct/payload/build/cpu.shares": "102", "payload/build/cpu.weight": "10", "memory/payload/build/memory.limit_in_bytes": "7",
-	} {
-		files := map[string]string{file: "7"}
-		if strings.HasPrefix(file, "payload") {
-			files["cgroup.controllers"] = "cpu memory"
-		}
-		g := tree(t, files)
-		for range 2 {
-			if err := g.Background("/payload/build"); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if got, err := os.ReadFile(filepath.Join(g.Root, file)); string(got) != want || err != nil {
-			t.Errorf("%s: %q, %v", file, got, err)
-		}
-	}
-}
-
 func TestRemoveIsOfContainersOnly(t *testing.T) {
 	g := tree(t, map[string]string{"memory/payload/x/y/keep": ""})
 	for _, group := range []string{"", "/", boot.Payload, "/other/x", boot.Payload + "/../other"} {
