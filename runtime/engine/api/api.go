@@ -12,9 +12,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
 	"berth/runtime/engine/files"
+	"berth/terminal"
 )
 
 // Version is the version of the API.
@@ -136,6 +138,17 @@ func (s *Server) endProcesses(w http.ResponseWriter, r *http.Request) {
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	status := http.StatusInternalServerError
 	switch {
+	case errdefs.IsInvalidArgument(err):
+		status = http.StatusBadRequest
+	case errdefs.IsNotFound(err):
+		status = http.StatusNotFound
+	case errdefs.IsConflict(err), errdefs.IsFailedPrecondition(err), errors.Is(err, terminal.ErrTooMany):
+		status = http.StatusConflict
+	case errdefs.IsOutOfRange(err): // an image that is too large to look into
+		status = http.StatusUnprocessableEntity
+	case errdefs.IsResourceExhausted(err):
+		status = http.StatusTooManyRequests
+		w.Header().Set("Retry-After", "2")
 	case errors.Is(err, files.ErrArchive), errors.Is(err, files.ErrIsRoot), errors.Is(err, files.ErrIntoItself), errors.Is(err, unix.ELOOP),
 		errors.Is(err, unix.ENAMETOOLONG), errors.Is(err, unix.EINVAL): // EINVAL: a name that holds a zero byte
 		status = http.StatusBadRequest
@@ -153,5 +166,5 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	default:
 		s.Log.Error("request failed", "method", r.Method, "path", r.URL.Path, "error", err)
 	}
-	problem(w, status, err.Error())
+	problem(w, status, said(err))
 }

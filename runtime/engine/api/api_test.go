@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
 	"berth/runtime/engine/files"
@@ -53,6 +54,11 @@ func TestErrors(t *testing.T) {
 		{unix.EBUSY, http.StatusConflict},
 		{unix.ENOSPC, http.StatusInsufficientStorage},
 		{unix.EDQUOT, http.StatusInsufficientStorage},
+		{errdefs.ErrConflict.WithMessage("in use"), http.StatusConflict},
+		{errdefs.ErrFailedPrecondition.WithMessage("not mounted"), http.StatusConflict},
+		{errdefs.ErrNotFound.WithMessage("No such image"), http.StatusNotFound},
+		{errdefs.ErrResourceExhausted.WithMessage("too many"), http.StatusTooManyRequests},
+		{errdefs.ErrOutOfRange.WithMessage("too large"), http.StatusUnprocessableEntity},
 		{errors.New("something else"), http.StatusInternalServerError},
 	} {
 		t.Run(c.err.Error(), func(t *testing.T) {

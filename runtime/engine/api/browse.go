@@ -9,8 +9,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/containerd/errdefs"
-
 	"berth/runtime/engine/browse"
 	"berth/runtime/engine/files"
 )
@@ -47,7 +45,7 @@ func (s *Server) browseRoutes(mux *http.ServeMux) {
 func (s *Server) listVolumes(w http.ResponseWriter, r *http.Request) {
 	all, err := s.Browser.List(r.Context())
 	if err != nil {
-		s.failBrowse(w, r, err)
+		s.fail(w, r, err)
 		return
 	}
 	answer(w, all)
@@ -73,7 +71,7 @@ func (s *Server) volumeFiles(w http.ResponseWriter, r *http.Request) {
 	}
 	dir, err := s.Browser.Open(r.PathValue("name"))
 	if err != nil {
-		s.failBrowse(w, r, err)
+		s.fail(w, r, err)
 		return
 	}
 	defer dir.Close()
@@ -114,7 +112,7 @@ func (s *Server) listVolume(w http.ResponseWriter, r *http.Request, tree *files.
 	}
 	view, err := s.Browser.View(r.Context(), r.PathValue("name"), q.Get("container"))
 	if err != nil {
-		s.failBrowse(w, r, err)
+		s.fail(w, r, err)
 		return true
 	}
 	if !q.Has("about") {
@@ -161,7 +159,7 @@ func (s *Server) changes(w http.ResponseWriter, r *http.Request) {
 	}
 	found, err := s.Browser.Changes(r.Context(), ref, q.Get("filter"), atMost(q.Get("limit"), usualChanges, browse.MaxChanges))
 	if err != nil {
-		s.failBrowse(w, r, err)
+		s.fail(w, r, err)
 		return
 	}
 	w.Header().Set("Etag", found.Tag)
@@ -170,18 +168,4 @@ func (s *Server) changes(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer(w, found)
-}
-
-// failBrowse tells what the Docker host said.
-func (s *Server) failBrowse(w http.ResponseWriter, r *http.Request, err error) {
-	switch {
-	case errdefs.IsNotFound(err):
-		problem(w, http.StatusNotFound, err.Error())
-	case errdefs.IsInvalidArgument(err):
-		problem(w, http.StatusBadRequest, err.Error())
-	case errdefs.IsConflict(err), errdefs.IsFailedPrecondition(err):
-		problem(w, http.StatusConflict, err.Error())
-	default:
-		s.fail(w, r, err)
-	}
 }

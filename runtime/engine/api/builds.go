@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,11 +11,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/containerd/errdefs"
-
 	"berth/runtime/engine/build/dockerfile"
 	"berth/runtime/engine/build/record"
-	"berth/terminal"
 )
 
 // Limits of requests about builds.
@@ -66,7 +62,7 @@ func (s *Server) buildRoutes(mux *http.ServeMux) {
 func (s *Server) listBuilds(w http.ResponseWriter, r *http.Request) {
 	list, err := s.Builds.List(r.Context())
 	if err != nil {
-		s.failBuild(w, r, err)
+		s.fail(w, r, err)
 		return
 	}
 	answer(w, map[string][]record.Summary{"builds": list})
@@ -87,7 +83,7 @@ func (s *Server) createBuild(w http.ResponseWriter, r *http.Request) {
 	}
 	b, err := s.Builds.Create(r.Context(), req)
 	if err != nil {
-		s.failBuild(w, r, err)
+		s.fail(w, r, err)
 		return
 	}
 	s.answerBuild(w, r, b, http.StatusCreated)
@@ -103,7 +99,7 @@ func (s *Server) getBuild(w http.ResponseWriter, r *http.Request) {
 func (s *Server) build(w http.ResponseWriter, r *http.Request) *record.Build {
 	b, err := s.Builds.Get(r.Context(), r.PathValue("id"))
 	if err != nil {
-		s.failBuild(w, r, err)
+		s.fail(w, r, err)
 		return nil
 	}
 	return b
@@ -112,7 +108,7 @@ func (s *Server) build(w http.ResponseWriter, r *http.Request) *record.Build {
 func (s *Server) answerBuild(w http.ResponseWriter, r *http.Request, b *record.Build, status int) {
 	whole, err := b.Whole()
 	if err != nil {
-		s.failBuild(w, r, err)
+		s.fail(w, r, err)
 		return
 	}
 	answerWith(w, status, whole)
@@ -120,7 +116,7 @@ func (s *Server) answerBuild(w http.ResponseWriter, r *http.Request, b *record.B
 
 func (s *Server) forgetBuild(w http.ResponseWriter, r *http.Request) {
 	if err := s.Builds.Forget(r.Context(), r.PathValue("id")); err != nil {
-		s.failBuild(w, r, err)
+		s.fail(w, r, err)
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -132,7 +128,7 @@ func (s *Server) cancelBuild(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := b.Cancel(); err != nil {
-		s.failBuild(w, r, err)
+		s.fail(w, r, err)
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -153,7 +149,7 @@ func (s *Server) logOfBuild(w http.ResponseWriter, r *http.Request) {
 func (s *Server) debugStep(w http.ResponseWriter, r *http.Request) {
 	name, err := s.Builds.Debug(r.Context(), r.PathValue("id"), r.PathValue("step"))
 	if err != nil {
-		s.failBuild(w, r, err)
+		s.fail(w, r, err)
 		return
 	}
 	answerWith(w, http.StatusCreated, map[string]string{"terminal": name})
@@ -171,7 +167,7 @@ func (s *Server) checkDockerfile(w http.ResponseWriter, r *http.Request) {
 	}
 	found, err := s.Builds.Check(r.Context(), text)
 	if err != nil {
-		s.failBuild(w, r, err)
+		s.fail(w, r, err)
 		return
 	}
 	answer(w, found)
@@ -257,24 +253,4 @@ func (o *events) beat(ctx context.Context) {
 			return
 		}
 	}
-}
-
-// failBuild adds to fail what errdefs say, and the words of terminals.
-func (s *Server) failBuild(w http.ResponseWriter, r *http.Request, err error) {
-	status := 0
-	switch {
-	case errdefs.IsInvalidArgument(err):
-		status = http.StatusBadRequest
-	case errdefs.IsNotFound(err):
-		status = http.StatusNotFound
-	case errdefs.IsConflict(err), errors.Is(err, terminal.ErrTooMany):
-		status = http.StatusConflict
-	case errdefs.IsResourceExhausted(err):
-		status = http.StatusTooManyRequests
-		w.Header().Set("Retry-After", "2")
-	default:
-		s.fail(w, r, err)
-		return
-	}
-	problem(w, status, said(err))
 }

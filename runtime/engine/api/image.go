@@ -12,8 +12,6 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/containerd/errdefs"
-
 	"berth/runtime/engine/image/layers"
 )
 
@@ -89,7 +87,7 @@ func (s *Server) imageTree(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) tellImage(w http.ResponseWriter, r *http.Request, found any, err error) {
 	if err != nil {
-		s.failImage(w, r, err)
+		s.fail(w, r, err)
 		return
 	}
 	answer(w, found)
@@ -143,18 +141,18 @@ func (s *Server) imageFile(w http.ResponseWriter, r *http.Request) {
 	}
 	f, err := s.Images.Open(r.Context(), ref, layer, v.Get("path"))
 	if err != nil {
-		s.failImage(w, r, err)
+		s.fail(w, r, err)
 		return
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		s.failImage(w, r, err)
+		s.fail(w, r, err)
 		return
 	}
 	kind, err := textOrBytes(f)
 	if err != nil {
-		s.failImage(w, r, err)
+		s.fail(w, r, err)
 		return
 	}
 	w.Header().Set("Content-Type", kind)
@@ -196,7 +194,7 @@ func (s *Server) saveImage(w http.ResponseWriter, r *http.Request) {
 		s.Log.Warn("image cut short", "image", ref, "error", err)
 		panic(http.ErrAbortHandler) // the client must not take half an archive for a whole one
 	default:
-		s.failImage(w, r, err)
+		s.fail(w, r, err)
 	}
 }
 
@@ -215,20 +213,4 @@ func (b *begun) Write(p []byte) (int, error) {
 		b.begin = nil
 	}
 	return b.ResponseWriter.Write(p)
-}
-
-// failImage tells why an image cannot be looked into.
-func (s *Server) failImage(w http.ResponseWriter, r *http.Request, err error) {
-	switch {
-	case errdefs.IsInvalidArgument(err):
-		problem(w, http.StatusBadRequest, err.Error())
-	case errdefs.IsNotFound(err):
-		problem(w, http.StatusNotFound, err.Error())
-	case errdefs.IsFailedPrecondition(err), errdefs.IsConflict(err):
-		problem(w, http.StatusConflict, err.Error())
-	case errdefs.IsOutOfRange(err):
-		problem(w, http.StatusUnprocessableEntity, err.Error())
-	default:
-		s.fail(w, r, err)
-	}
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -37,8 +38,11 @@ func said(err error) string {
 	text := err.Error()
 	for _, class := range []error{
 		errdefs.ErrInvalidArgument, errdefs.ErrNotFound, errdefs.ErrConflict, errdefs.ErrResourceExhausted, errdefs.ErrAlreadyExists,
+		errdefs.ErrFailedPrecondition, errdefs.ErrOutOfRange,
 	} {
-		text = strings.TrimSuffix(text, ": "+class.Error())
+		if errors.Is(err, class) { // "invalid argument" is what a system call says, too
+			text = strings.TrimSuffix(text, ": "+class.Error())
+		}
 	}
 	return text
 }

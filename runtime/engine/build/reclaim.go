@@ -31,8 +31,8 @@ func (b *Builder) reclaim(ctx context.Context) error {
 	return errors.Join(err, b.worker.GarbageCollect(ctx))
 }
 
-// short reports whether the disk has less free than the cache shall leave.
+// short reports whether the disk has less free, in bytes or in inodes, than the cache shall leave.
 func (b *Builder) short() bool {
 	var st unix.Statfs_t
-	return unix.Statfs(b.o.Dir, &st) == nil && st.Bavail*100 < st.Blocks*freeShare
+	return unix.Statfs(b.o.Dir, &st) == nil && (st.Bavail*100 < st.Blocks*freeShare || st.Ffree*100 < st.Files*freeShare)
 }
