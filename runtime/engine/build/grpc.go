@@ -34,6 +34,7 @@ func newGRPCServer(b *Builder) *grpcServer {
 	if b.o.Watch != nil {
 		unary = append(unary, b.o.Watch.Unary)
 	}
+	unary = append(unary, b.tellFull)
 	s := &grpcServer{grpc: grpc.NewServer(
 		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage),
 		grpc.ChainUnaryInterceptor(unary...),

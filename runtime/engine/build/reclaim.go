@@ -3,10 +3,13 @@ package build
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
+	"strings"
 
 	"github.com/moby/buildkit/client"
 	"golang.org/x/sys/unix"
+	"google.golang.org/grpc"
 )
 
 // reclaim frees what a failed build has left. Where the disk is short of room, the cache gives up at once what it would give up
@@ -35,4 +38,14 @@ func (b *Builder) reclaim(ctx context.Context) error {
 func (b *Builder) short() bool {
 	var st unix.Statfs_t
 	return unix.Statfs(b.o.Dir, &st) == nil && (st.Bavail*100 < st.Blocks*freeShare || st.Ffree*100 < st.Files*freeShare)
+}
+
+// tellFull adds that the disk is full to an error that does not say so: where a context does not fit, it depends on which side
+// hears of it first whether BuildKit says that, or that something was canceled.
+func (b *Builder) tellFull(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+	answer, err := next(ctx, req)
+	if err == nil || ctx.Err() != nil || strings.Contains(err.Error(), unix.ENOSPC.Error()) || !b.short() {
+		return answer, err
+	}
+	return answer, fmt.Errorf("%w: %w", err, unix.ENOSPC)
 }
