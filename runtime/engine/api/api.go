@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
-	"sync/atomic"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -51,12 +50,10 @@ type Server struct {
 	Browser   Browser      // nil: there are no volumes
 	Images    Inspector    // nil: images are not looked into
 
-	volumeWatches atomic.Int32
-
 	Version string
 	Log     *slog.Logger
 
-	tunnels, watches, followers atomic.Int32
+	tunnels, watches, followers seats
 }
 
 // Handler returns the routes.
@@ -67,10 +64,9 @@ func (s *Server) Handler() http.Handler {
 		r.Routes(mux, "/v1")
 	}
 	mux.HandleFunc("DELETE /v1/processes", s.endProcesses)
-	mux.HandleFunc("GET /v1/files/{path...}", s.readFile)
-	mux.HandleFunc("PUT /v1/files/{path...}", s.writeFile)
-	mux.HandleFunc("POST /v1/files/{path...}", s.postFile)
-	mux.HandleFunc("DELETE /v1/files/{path...}", s.removeFile)
+	for _, method := range fileMethods {
+		mux.HandleFunc(method+" /v1/files/{path...}", s.workspaceFiles)
+	}
 	mux.HandleFunc("GET /v1/ports", s.listPorts)
 	mux.HandleFunc("GET /v1/ports/{port}", s.openPort)
 	if s.Registry != nil {

@@ -32,13 +32,12 @@ const (
 	usualChanges = 2000
 )
 
-// maxVolumeWatches bounds the watches of volumes' files; those of the workspace's are counted apart.
-const maxVolumeWatches = 8
-
 func (s *Server) browseRoutes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /v1/volumes", s.listVolumes)
-	mux.HandleFunc("/v1/volumes/{name}/files", s.volumeFiles)
-	mux.HandleFunc("/v1/volumes/{name}/files/{path...}", s.volumeFiles)
+	for _, method := range fileMethods {
+		mux.HandleFunc(method+" /v1/volumes/{name}/files", s.volumeFiles)
+		mux.HandleFunc(method+" /v1/volumes/{name}/files/{path...}", s.volumeFiles)
+	}
 	mux.HandleFunc("GET /v1/changes", s.changes)
 }
 
@@ -51,24 +50,8 @@ func (s *Server) listVolumes(w http.ResponseWriter, r *http.Request) {
 	answer(w, all)
 }
 
-// inVolume is a workspace whose files are a volume's.
-type inVolume struct {
-	Workspace
-	tree *files.Tree
-}
-
-func (v inVolume) Files() *files.Tree { return v.tree }
-
-// volumeFiles serves a volume's files by the routes of the workspace's; only its lists say more.
+// volumeFiles serves a volume's files as the workspace's are served; only its lists say more.
 func (s *Server) volumeFiles(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Query().Has("watch") {
-		if s.volumeWatches.Add(1) > maxVolumeWatches {
-			s.volumeWatches.Add(-1)
-			problem(w, http.StatusTooManyRequests, "Too many watches of volumes are open already: close one.")
-			return
-		}
-		defer s.volumeWatches.Add(-1)
-	}
 	dir, err := s.Browser.Open(r.PathValue("name"))
 	if err != nil {
 		s.fail(w, r, err)
@@ -76,23 +59,11 @@ func (s *Server) volumeFiles(w http.ResponseWriter, r *http.Request) {
 	}
 	defer dir.Close()
 	tree := files.In(dir)
+	tree.Inherit = true // what is uploaded for a container's user is that user's
 	if (r.Method == http.MethodGet || r.Method == http.MethodHead) && s.listVolume(w, r, tree) {
 		return
 	}
-	in := r.Clone(r.Context())
-	in.URL.Path, in.URL.RawPath = "/v1/files"+filePath(r), ""
-	routes := (&Server{Workspace: inVolume{s.Workspace, tree}, Log: s.Log}).Handler()
-	if q := r.URL.Query(); r.Method != http.MethodPut && r.Method != http.MethodPost || wantsTar(r) || q.Has("rename") {
-		routes.ServeHTTP(w, in)
-		return
-	}
-	heir, answer := newHeir(tree, filePath(r)), &held{ResponseWriter: w}
-	routes.ServeHTTP(answer, in)
-	if err := heir.take(); err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	answer.give()
+	served{s, tree}.answer(w, r)
 }
 
 // listVolume answers for a directory, and reports whether it has.

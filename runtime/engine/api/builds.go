@@ -5,11 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"strconv"
 	"sync"
-	"time"
 
 	"berth/runtime/engine/build/dockerfile"
 	"berth/runtime/engine/build/record"
@@ -191,21 +189,18 @@ func (s *Server) followBuild(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	if s.followers.Add(1) > maxFollowers {
-		s.followers.Add(-1)
+	if !s.followers.take(maxFollowers) {
 		problem(w, http.StatusTooManyRequests, "Too many follow the builds of this session: close a page first.")
 		return
 	}
-	defer s.followers.Add(-1)
-	s.sendEvents(w, r, b, after)
+	defer s.followers.leave()
+	sendEvents(w, r, b, after)
 }
 
 // sendEvents writes a comment now and then while nothing happens, so that whoever is between does not take the connection for dead.
-func (s *Server) sendEvents(w http.ResponseWriter, r *http.Request, b *record.Build, after int) {
-	w.Header().Set("Content-Type", "text/event-stream")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(http.StatusOK)
-	out := &events{w: w, flush: http.NewResponseController(w)}
+func sendEvents(w http.ResponseWriter, r *http.Request, b *record.Build, after int) {
+	out := newEventStream(w)
+	_ = out.send(": the build's events\n\n") // the client has gone: Follow tells
 	beating, stop := context.WithCancel(r.Context())
 	var beats sync.WaitGroup
 	defer beats.Wait()
@@ -218,39 +213,5 @@ func (s *Server) sendEvents(w http.ResponseWriter, r *http.Request, b *record.Bu
 	})
 	if err == nil && !ended { // the record broke off with its machine, or the client had the last event already
 		_ = out.send("event: %s\ndata: {}\n\n", record.KindEnd) // the client has gone: nobody to tell
-	}
-}
-
-// heartbeat is how often something is sent to followers of a build that says nothing.
-const heartbeat = 20 * time.Second
-
-// events writes to one follower, from two goroutines.
-type events struct {
-	mu    sync.Mutex
-	w     io.Writer
-	flush *http.ResponseController
-}
-
-func (o *events) send(format string, args ...any) error {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if _, err := fmt.Fprintf(o.w, format, args...); err != nil {
-		return err
-	}
-	return o.flush.Flush()
-}
-
-func (o *events) beat(ctx context.Context) {
-	tick := time.NewTicker(heartbeat)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-			if o.send(": still here\n\n") != nil {
-				return
-			}
-		case <-ctx.Done():
-			return
-		}
 	}
 }

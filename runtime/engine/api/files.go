@@ -17,12 +17,38 @@ func filePath(r *http.Request) string { return path.Clean("/" + r.PathValue("pat
 
 func wantsTar(r *http.Request) bool { return r.URL.Query().Get("archive") == "tar" }
 
-func (s *Server) readFile(w http.ResponseWriter, r *http.Request) {
+// served are the files of one tree as a request is answered with them.
+type served struct {
+	*Server
+	tree *files.Tree
+}
+
+func (s served) answer(w http.ResponseWriter, r *http.Request) {
+	switch r.Method {
+	case http.MethodPut:
+		s.write(w, r)
+	case http.MethodPost:
+		s.post(w, r)
+	case http.MethodDelete:
+		s.remove(w, r)
+	default:
+		s.read(w, r)
+	}
+}
+
+// fileMethods are the methods of a path of a tree. HEAD comes with GET.
+var fileMethods = [...]string{http.MethodGet, http.MethodPut, http.MethodPost, http.MethodDelete}
+
+func (s *Server) workspaceFiles(w http.ResponseWriter, r *http.Request) {
+	served{s, s.Workspace.Files()}.answer(w, r)
+}
+
+func (s served) read(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodGet && isOn(r.URL.Query(), "watch") {
-		s.watchFiles(w, r)
+		s.watch(w, r)
 		return
 	}
-	name, tree := filePath(r), s.Workspace.Files()
+	name, tree := filePath(r), s.tree
 	f, info, err := tree.Open(name)
 	if err != nil {
 		s.fail(w, r, err)
@@ -58,7 +84,7 @@ func attach(w http.ResponseWriter, name string) {
 }
 
 // list answers with a directory's entries: all, or a page of them, which begins after a name.
-func (s *Server) list(w http.ResponseWriter, r *http.Request, name string) {
+func (s served) list(w http.ResponseWriter, r *http.Request, name string) {
 	q, limit := r.URL.Query(), 0
 	if q.Has("limit") {
 		var err error
@@ -67,7 +93,7 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request, name string) {
 			return
 		}
 	}
-	entries, err := s.Workspace.Files().Page(name, q.Get("after"), limit)
+	entries, err := s.tree.Page(name, q.Get("after"), limit)
 	if err != nil {
 		s.fail(w, r, err)
 		return
@@ -75,8 +101,8 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request, name string) {
 	answer(w, entries)
 }
 
-func (s *Server) writeFile(w http.ResponseWriter, r *http.Request) {
-	name, tree := filePath(r), s.Workspace.Files()
+func (s served) write(w http.ResponseWriter, r *http.Request) {
+	name, tree := filePath(r), s.tree
 	if wantsTar(r) {
 		if err := tree.ReadTar(name, r.Body); err != nil {
 			s.fail(w, r, err)
@@ -112,9 +138,9 @@ func condition(h http.Header) (c files.Condition) {
 	return c
 }
 
-// postFile makes a directory, or gives what is there another name.
-func (s *Server) postFile(w http.ResponseWriter, r *http.Request) {
-	q, tree := r.URL.Query(), s.Workspace.Files()
+// post makes a directory, or gives what is there another name.
+func (s served) post(w http.ResponseWriter, r *http.Request) {
+	q, tree := r.URL.Query(), s.tree
 	var err error
 	switch to := q.Get("rename"); {
 	case q.Has("rename") && path.IsAbs(to):
@@ -152,8 +178,8 @@ func orTrue(q url.Values, key string) string {
 	return q.Get(key)
 }
 
-func (s *Server) removeFile(w http.ResponseWriter, r *http.Request) {
-	if err := s.Workspace.Files().Remove(filePath(r)); err != nil {
+func (s served) remove(w http.ResponseWriter, r *http.Request) {
+	if err := s.tree.Remove(filePath(r)); err != nil {
 		s.fail(w, r, err)
 		return
 	}

@@ -65,11 +65,11 @@ func (s *Server) openPort(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusUpgradeRequired, "A port is reached by a request with the headers Connection: Upgrade and Upgrade: "+PortProtocol+".")
 		return
 	}
-	defer s.tunnels.Add(-1)
-	if s.tunnels.Add(1) > maxTunnels {
+	if !s.tunnels.take(maxTunnels) {
 		problem(w, http.StatusServiceUnavailable, fmt.Sprintf("The ports of this session have %d connections, and may have no more at a time.", maxTunnels))
 		return
 	}
+	defer s.tunnels.leave()
 	there, err := s.dialPort(r.Context(), uint16(port))
 	switch {
 	case errors.Is(err, errNothingListens):

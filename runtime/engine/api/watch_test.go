@@ -48,7 +48,7 @@ func TestWatch(t *testing.T) {
 		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	for range 15 {
+	for range 23 {
 		next(listen(ctx))
 	}
 	last := listen(t.Context())

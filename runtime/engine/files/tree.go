@@ -26,16 +26,18 @@ var (
 // Tree is the file tree of one container.
 type Tree struct {
 	at string // a path that leads to its root, also through /proc
+	// Inherit: what Write and Mkdir make belongs to the owner of the directory that it is made in, not to root.
+	Inherit bool
 }
 
 // Of returns the tree that the process with that PID has as its root: proc(5), /proc/PID/root.
-func Of(pid int) *Tree { return &Tree{fmt.Sprintf("/proc/%d/root", pid)} }
+func Of(pid int) *Tree { return &Tree{at: fmt.Sprintf("/proc/%d/root", pid)} }
 
 // At returns the tree of a container that does not run, whose root is mounted at dir.
-func At(dir string) *Tree { return &Tree{dir} }
+func At(dir string) *Tree { return &Tree{at: dir} }
 
 // In returns the tree below an open directory, which is not to be closed while the tree is used.
-func In(dir *os.File) *Tree { return &Tree{fmt.Sprintf("/proc/self/fd/%d", dir.Fd())} }
+func In(dir *os.File) *Tree { return &Tree{at: fmt.Sprintf("/proc/self/fd/%d", dir.Fd())} }
 
 // Entry describes a file.
 type Entry struct {
@@ -186,15 +188,16 @@ func (t *Tree) WriteIf(name string, r io.Reader, c Condition) (fs.FileInfo, erro
 		return nil, err
 	}
 	defer dir.Close()
-	mode, uid, gid := fs.FileMode(0o644), 0, 0
-	if info, err := c.check(dir, base); err != nil {
+	there, err := c.check(dir, base)
+	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
-	} else if info != nil {
-		if !info.Mode().IsRegular() {
-			return nil, fmt.Errorf("%s: %w", name, ErrNotRegular)
-		}
-		st := info.Sys().(*unixStat)
-		mode, uid, gid = info.Mode()&permissions, int(st.Uid), int(st.Gid)
+	}
+	if there != nil && !there.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s: %w", name, ErrNotRegular)
+	}
+	mode, uid, gid, err := t.identity(there, dir)
+	if err != nil {
+		return nil, err
 	}
 	temp := tempPrefix + rand.Text() // not from base: with more its name may be too long
 	f, err := dir.OpenFile(temp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
@@ -259,11 +262,15 @@ func (t *Tree) Mkdir(name string) error {
 		return err
 	}
 	defer root.Close()
+	missing, err := t.missing(name)
+	if err != nil {
+		return err
+	}
 	h, err := pathrs.MkdirAllHandle(root, name, 0o755)
 	if err != nil {
 		return err
 	}
-	return h.Close()
+	return errors.Join(h.Close(), t.bequeath(missing))
 }
 
 // Remove removes a file, or a directory with all below it.
