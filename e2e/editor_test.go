@@ -26,8 +26,21 @@ func treeRow(name string) string {
 	return fmt.Sprintf(`[...document.querySelectorAll(".filetree .file")].find((r) => r.querySelector(".name")?.textContent === %q)`, name)
 }
 
-func openRow(name string) step {
-	return chromedp.Steps(until(treeRow(name)), script(treeRow(name)+`.querySelector(".name").click()`))
+func openRow(name string) step { return clickAt(treeRow(name) + `?.querySelector(".name")`) }
+
+// clickAt clicks with the mouse, as a person does: an element that is made anew between press and release is missed.
+func clickAt(element string) step {
+	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		if _, err := until(element)(ctx, t); err != nil {
+			return err
+		}
+		at, err := chromedp.Evaluate[[2]float64](`(() => { const e = (`+element+`); e.scrollIntoView({block: "nearest"}); const b = e.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2] })()`)(ctx, t)
+		if err != nil {
+			return err
+		}
+		_, err = chromedp.MouseClickXY(at[0], at[1])(ctx, t)
+		return err
+	})
 }
 
 // inMenu takes an action of a row's menu.

@@ -20,7 +20,7 @@ func rowsShow(text string) step {
 // pressRow presses the row of the tree with that name.
 func pressRow(name string) step {
 	at := fmt.Sprintf(`[...document.querySelectorAll(".inspect-tree .row")].find((r) => r.querySelector(".file-name")?.textContent.startsWith(%q))`, name)
-	return chromedp.Steps(until(`document.querySelector(".inspect-tree").checkVisibility() && !document.querySelector(".inspect-tree [aria-busy=true]") && `+at), script(at+`.click()`))
+	return chromedp.Steps(until(`document.querySelector(".inspect-tree").checkVisibility() && !document.querySelector(".inspect-tree [aria-busy=true]") && `+at), clickAt(at))
 }
 
 const largeImage = `set -e

@@ -116,7 +116,8 @@ func TestStory(t *testing.T) {
 	b := newBrowser(t)
 	b.do("start", look("light", 1440, 900), chromedp.Navigate(s.url+"/healthz"), script(`localStorage.setItem("berth.renderer", "dom"); localStorage.setItem("berth.dock-height", "430")`),
 		chromedp.Navigate(s.url+"/"), click(`button[value="debian"]`), visible(".xterm-rows"), shows("root@debian"))
-	b.do("write", types("mkdir app; cd app; clear\r"), until(treeRow("app")), openRow("app"), write("go.mod", storyModule), write("main.go", storyMain), write("Dockerfile", storyDockerfile))
+	b.do("write", types("mkdir app; cd app; clear\r"), until(treeRow("app")), openRow("app"), until(treeRow("app")+`.getAttribute("aria-expanded") === "true"`),
+		write("go.mod", storyModule), write("main.go", storyMain), write("Dockerfile", storyDockerfile))
 	b.do("lint", until(`document.querySelector(".document:not([hidden]) .cm-lintRange-warning")`))
 	b.picture("story-1-lint")
 	b.do("build", ctrl("\r"), until(`document.querySelector("#dock-build .step")`))
@@ -158,7 +159,7 @@ func TestStory(t *testing.T) {
 // press presses the button of those that says so, when it can be pressed.
 func press(selector, label string) step {
 	at := fmt.Sprintf(`[...document.querySelectorAll(%q)].find((b) => b.checkVisibility() && !b.disabled && b.textContent === %q)`, selector, label)
-	return chromedp.Steps(until(at), script(at+`.click()`))
+	return clickAt(at)
 }
 
 // marked is true where the editor's gutter marks a line so.

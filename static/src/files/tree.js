@@ -14,6 +14,7 @@ export class Tree {
     this.on = on;
     this.rows = [];
     this.spacer = el("div", { class: "tree-rows", role: "presentation" });
+    this.painted = new Map(); // by node: {row, shows}
     node.append(this.spacer);
     this.active = null; // node
     this.extra = null; // a row in which a name is typed: {parent, node?, box}
@@ -50,31 +51,51 @@ export class Tree {
     return this.rows.findIndex((r) => r.node === node);
   }
 
+  // paint leaves elements where they are that show the same as before: one that is made anew, or moved, between a press and
+  // its release is not clicked.
   paint() {
     const h = this.height, from = Math.max(0, Math.floor(this.node.scrollTop / h) - AROUND);
     const to = Math.min(this.rows.length, Math.ceil((this.node.scrollTop + this.node.clientHeight) / h) + AROUND);
     const typing = this.extra?.box.contains(document.activeElement) && document.activeElement;
-    const all = [];
-    for (let i = from; i < to; i++) {
-      const row = this.row(this.rows[i], i);
-      row.style.transform = `translateY(${i * h}px)`;
-      all.push(row);
+    const before = this.painted;
+    this.painted = new Map();
+    for (const r of this.rows.slice(from, to)) {
+      const row = this.row(r), shows = row.outerHTML, was = before.get(r.node ?? r.extra);
+      this.painted.set(r.node ?? r.extra, was?.shows === shows && !this.typedIn(r) ? was : { row, shows });
     }
-    this.spacer.replaceChildren(...all);
+    for (const [key, was] of before) if (this.painted.get(key) !== was) was.row.remove();
+    let next = this.spacer.firstElementChild, i = from;
+    for (const { row } of this.painted.values()) {
+      this.place(row, i++);
+      if (row === next) next = next.nextElementSibling;
+      else this.spacer.insertBefore(row, next);
+    }
     if (typing?.isConnected && document.activeElement !== typing) typing.focus();
     const at = this.active ? this.indexOf(this.active) : -1;
     if (at >= from && at < to) this.node.setAttribute("aria-activedescendant", `file-${at}`);
     else this.node.removeAttribute("aria-activedescendant");
   }
 
-  row({ node, extra, depth, place, of }, i) {
-    const typed = extra ?? (this.extra?.node === node ? this.extra : null);
+  // place says what of a row changes while it shows the same.
+  place(row, i) {
+    row.id = `file-${i}`;
+    row.dataset.at = i;
+    row.style.transform = `translateY(${i * this.height}px)`;
+    row.setAttribute("aria-selected", String(Boolean(this.rows[i].node) && this.rows[i].node === this.active));
+  }
+
+  // typedIn is what a name is typed into in a row.
+  typedIn({ node, extra }) {
+    return extra ?? (this.extra?.node === node ? this.extra : null);
+  }
+
+  row(r) {
+    const { node, extra, depth, place, of } = r, typed = this.typedIn(r);
     const row = el("div", {
-      class: "file", role: "treeitem", id: `file-${i}`, "aria-level": depth, "aria-setsize": of, "aria-posinset": place,
-      "aria-expanded": node?.isFolder ? String(node.open) : null, "aria-selected": String(Boolean(node) && node === this.active),
+      class: "file", role: "treeitem", "aria-level": depth, "aria-setsize": of, "aria-posinset": place,
+      "aria-expanded": node?.isFolder ? String(node.open) : null,
     });
     row.style.setProperty("--depth", depth - 1);
-    row.dataset.at = i;
     if (!node) {
       row.append(el("span", { class: `mark ${extra.kind}`, "aria-hidden": "true" }), typed.box);
       return row;
