@@ -14,5 +14,6 @@ type sandboxCmd struct {
 }
 
 func (c *sandboxCmd) Run(ctx context.Context) error {
+	moreProcessors()
 	return engine.Run(ctx, version(), slog.New(slog.NewTextHandler(os.Stderr, nil)))
 }

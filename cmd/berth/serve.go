@@ -57,6 +57,7 @@ func (c *serveCmd) Run(ctx context.Context) (err error) {
 	if err := unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC); err != nil {
 		return fmt.Errorf("mark inherited descriptors: %w", err)
 	}
+	moreProcessors()
 	log := c.logger()
 	environments, err := c.environments()
 	if err != nil {

@@ -29,6 +29,9 @@ func main() {
 			return
 		}
 	}
+	if _, set := os.LookupEnv("GOGC"); !set { // it starts with megabytes of regular expressions, and ends before collecting them pays
+		_ = os.Setenv("GOGC", "400") // the name is one that can be set
+	}
 	err := unix.Exec(plugin, os.Args, os.Environ())
 	_, _ = os.Stderr.WriteString("docker-plugin: " + (&os.PathError{Op: "exec", Path: plugin, Err: err}).Error() + "\n")
 	os.Exit(cannotRun)

@@ -17,7 +17,7 @@ func TestPlugin(t *testing.T) {
 	if out, err := exec.CommandContext(t.Context(), at, "docker-cli-plugin-metadata").CombinedOutput(); err == nil {
 		t.Errorf("there is no plugin, and it says %s", out)
 	}
-	script := "#!/bin/sh\n[ \"$1\" = fail ] && exit 7\necho \"plugin: $*\"\n"
+	script := "#!/bin/sh\n[ \"$1\" = fail ] && exit 7\necho \"plugin: $*, GOGC=$GOGC\"\n"
 	if err := os.WriteFile(filepath.Join(dir, "docker-x"), []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +29,7 @@ func TestPlugin(t *testing.T) {
 		}
 		return string(out)
 	}
-	if got := say("docker-cli-plugin-metadata"); got != "plugin: docker-cli-plugin-metadata\n" {
+	if got := say("docker-cli-plugin-metadata"); got != "plugin: docker-cli-plugin-metadata, GOGC=400\n" {
 		t.Errorf("without its answer the plugin itself is asked: %q", got)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "docker-x.json"), []byte("{}"), 0o644); err != nil {
@@ -38,8 +38,12 @@ func TestPlugin(t *testing.T) {
 	if got := say("docker-cli-plugin-metadata"); got != "{}" {
 		t.Errorf("it says %q", got)
 	}
-	if got := say("x", "build", "a b"); got != "plugin: x build a b\n" {
+	if got := say("x", "build", "a b"); got != "plugin: x build a b, GOGC=400\n" {
 		t.Errorf("the plugin says %q", got)
+	}
+	t.Setenv("GOGC", "off")
+	if got := say("x"); got != "plugin: x, GOGC=off\n" {
+		t.Errorf("what the visitor has set is not kept: %q", got)
 	}
 	if err := exec.CommandContext(t.Context(), at, "fail").Run(); err == nil || err.Error() != "exit status 7" {
 		t.Errorf("the plugin ends with %v", err)

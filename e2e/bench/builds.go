@@ -49,7 +49,7 @@ var buildCommands = []command{
 
 // builds compares docker build, by the same docker and buildx, in a session and against dockerd with its own BuildKit.
 func (b *bench) builds(ctx context.Context, r *report) (err error) {
-	if err := errors.Join(b.firstBuild(ctx, r), b.buildsBesideTyping(ctx, r)); err != nil {
+	if err := b.firstBuild(ctx, r); err != nil {
 		return err
 	}
 	if b.docker == nil {

@@ -53,6 +53,7 @@ type Builder struct {
 
 	stop    context.CancelFunc
 	serving sync.WaitGroup
+	pace    pace
 	server  *grpcServer
 }
 

@@ -67,6 +67,8 @@ func (s scopedStream) Context() context.Context { return s.ctx }
 func (b *Builder) Serve(ctx context.Context, conn net.Conn) {
 	b.serving.Add(1)
 	defer b.serving.Done()
+	b.pace.begin()
+	defer b.pace.end()
 	base := &http.Server{ReadHeaderTimeout: headerTimeout}
 	//nolint:staticcheck // as above
 	b.server.http2.ServeConn(conn, &http2.ServeConnOpts{Context: ctx, Handler: b.server.grpc, BaseConfig: base})
