@@ -1,17 +1,22 @@
-package build
+package build_test
 
 import (
 	"runtime/debug"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"berth/runtime/engine/build"
 )
 
 // TestPace: the collector's own pace comes back once nothing has been built for a while, and not before.
 func TestPace(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(30))
 	synctest.Test(t, func(t *testing.T) {
-		var p pace
+		begin, end := build.Pace()
+		pass := func(d time.Duration) {
+			time.Sleep(d) //nolint:forbidigo // of synctest
+		}
 		want := func(percent int) {
 			t.Helper()
 			synctest.Wait()
@@ -20,23 +25,23 @@ func TestPace(t *testing.T) {
 				t.Errorf("GOGC is %d, want %d", now, percent)
 			}
 		}
-		p.begin()
-		p.begin()
-		p.end()
-		time.Sleep(2 * restAfter)
-		want(buildPercent)
-		p.end()
-		time.Sleep(restAfter / 2)
-		p.begin() // before it has rested
-		time.Sleep(restAfter)
-		want(buildPercent)
-		p.end()
-		time.Sleep(restAfter)
+		begin()
+		begin()
+		end()
+		pass(2 * build.RestAfter)
+		want(build.BuildPercent)
+		end()
+		pass(build.RestAfter / 2)
+		begin() // before it has rested
+		pass(build.RestAfter)
+		want(build.BuildPercent)
+		end()
+		pass(build.RestAfter)
 		want(30)
-		p.begin()
-		want(buildPercent)
-		p.end()
-		time.Sleep(restAfter)
+		begin()
+		want(build.BuildPercent)
+		end()
+		pass(build.RestAfter)
 		want(30)
 	})
 }
