@@ -59,7 +59,7 @@ func newBrowser(t *testing.T) *browser {
 		_ = os.RemoveAll(profile)
 	})
 	b := &browser{t: t, ctx: ctx, faults: make(chan string, 100)}
-	if err := chromedp.Do(ctx, chromedp.Navigate("about:blank")); err != nil { // no shorter context: the browser lives as long
+	if err := chromedp.Do(ctx, focused(), chromedp.Navigate("about:blank")); err != nil { // no shorter context: the browser lives as long
 		t.Fatalf("start %s: %v", path, err)
 	}
 	must(t, chromedp.Listen(ctx, func(e any) {
@@ -71,6 +71,15 @@ func newBrowser(t *testing.T) *browser {
 		}
 	}))
 	return b
+}
+
+// focused has the page take itself for the one that is looked at: some versions of Chromium without a window do not, and send no focus
+// events.
+func focused() step {
+	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true})
+		return err
+	})
 }
 
 // do fails the test where the page does not do what it should within patience.

@@ -72,7 +72,7 @@ func (h *Handlers) Register(e *echo.Echo, stream echo.MiddlewareFunc) {
 	e.GET("/api/v1/sessions/:id", h.get)
 	e.DELETE("/api/v1/sessions/:id", h.end)
 	e.POST("/api/v1/sessions/:id/extend", h.extend)
-	e.GET("/api/v1/sessions/:id/events", h.events, stream)
+	e.GET("/api/v1/sessions/:id/events", h.events, stream, h.streamed)
 	for _, path := range []string{
 		"terminals", "terminals/*", "exec", "processes", "files", "files/*", "docker/*", "ports", "ports/*", "registry/tags", "registry/image",
 		"volumes", "volumes/*", "changes",
@@ -80,7 +80,7 @@ func (h *Handlers) Register(e *echo.Echo, stream echo.MiddlewareFunc) {
 		"dockerfile", "builds", "builds/:build", "builds/:build/events", "builds/:build/log", "builds/:build/cancel", "builds/:build/steps/:step/debug",
 	} {
 		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodHead} {
-			e.Add(method, "/api/v1/sessions/:id/"+path, h.sandbox, stream)
+			e.Add(method, "/api/v1/sessions/:id/"+path, h.sandbox, stream, h.streamed)
 		}
 	}
 }

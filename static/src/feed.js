@@ -1,3 +1,5 @@
+import { listen } from "./stream.js";
+
 const FIRST_DELAY = 500, MAX_DELAY = 10_000; // ms
 
 // Feed listens to the session's events and comes back by itself. handler: session(s), usage(u), notice(n), gone()
@@ -6,31 +8,33 @@ export class Feed {
     this.api = api;
     this.handler = handler;
     this.attempt = 0;
-    addEventListener("online", () => this.source?.readyState !== EventSource.OPEN && this.connect());
+    addEventListener("online", () => this.live || this.connect());
     this.connect();
   }
 
   connect() {
     clearTimeout(this.timer);
-    this.source?.close();
+    this.stream?.abort();
     if (this.stopped) return;
-    const source = new EventSource(this.api.base + "/events");
-    this.source = source;
-    const on = (name, f) => source.addEventListener(name, (e) => {
+    const stream = new AbortController();
+    this.stream = stream;
+    const heard = (f) => (event) => {
       this.attempt = 0;
-      const event = JSON.parse(e.data);
+      this.live = true;
       f(event);
-    });
-    on("session", (e) => this.handler.session(e.session));
-    on("usage", (e) => this.handler.usage(e.usage));
-    on("notice", (e) => this.handler.notice(e.notice));
-    source.onerror = () => this.failed(source);
+    };
+    const on = {
+      session: heard((e) => this.handler.session(e.session)),
+      usage: heard((e) => this.handler.usage(e.usage)),
+      notice: heard((e) => this.handler.notice(e.notice)),
+    };
+    listen(this.api.base + "/events", on, stream.signal).catch(() => {}).then(() => this.failed(stream));
   }
 
-  // failed: the browser does not say why. The session itself does, where the server can be reached.
-  async failed(source) {
-    source.close();
-    if (this.stopped || source !== this.source) return;
+  // failed: the stream does not say why. The session itself does, where the server can be reached.
+  async failed(stream) {
+    if (this.stopped || stream !== this.stream) return;
+    this.live = false;
     const most = Math.min(MAX_DELAY, FIRST_DELAY * 2 ** this.attempt++);
     this.timer = setTimeout(() => this.connect(), most * (0.5 + Math.random() / 2));
     try {
@@ -43,6 +47,6 @@ export class Feed {
   stop() {
     this.stopped = true;
     clearTimeout(this.timer);
-    this.source?.close();
+    this.stream?.abort();
   }
 }

@@ -200,7 +200,7 @@ func (s *Server) followBuild(w http.ResponseWriter, r *http.Request) {
 // sendEvents writes a comment now and then while nothing happens, so that whoever is between does not take the connection for dead.
 func sendEvents(w http.ResponseWriter, r *http.Request, b *record.Build, after int) {
 	out := newEventStream(w)
-	_ = out.send(": the build's events\n\n") // the client has gone: Follow tells
+	out.begin()
 	beating, stop := context.WithCancel(r.Context())
 	var beats sync.WaitGroup
 	defer beats.Wait()

@@ -25,15 +25,29 @@ func newEventStream(w http.ResponseWriter) *eventStream {
 	return &eventStream{w: w, out: http.NewResponseController(w)}
 }
 
-// send writes a part of the stream, which begins with the first: until then another answer can be given.
+// begin sends the head of the answer. The first part of the stream does, too: until then another answer can be given.
+func (s *eventStream) begin() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.head()
+	_ = s.out.Flush() // the client has gone: the next write tells
+}
+
+func (s *eventStream) head() {
+	if s.begun {
+		return
+	}
+	s.begun = true
+	s.w.Header().Set("Content-Type", "text/event-stream")
+	s.w.Header().Set("Cache-Control", "no-store")
+	s.w.WriteHeader(http.StatusOK)
+}
+
+// send writes a part of the stream.
 func (s *eventStream) send(format string, args ...any) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.begun {
-		s.begun = true
-		s.w.Header().Set("Content-Type", "text/event-stream")
-		s.w.Header().Set("Cache-Control", "no-store")
-	}
+	s.head()
 	_ = s.out.SetWriteDeadline(time.Now().Add(eventDeadline)) // a writer without deadlines is a test's
 	if _, err := fmt.Fprintf(s.w, format, args...); err != nil {
 		return err

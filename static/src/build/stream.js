@@ -1,6 +1,7 @@
+import { field, openStream } from "../stream.js";
+
 // Stream follows the events of one build: from the beginning, then each once, over lost connections and restarts of the
-// server. It reads by fetch, not EventSource, so that it can say from which number it goes on, and so that ten megabytes of
-// log leave the page its share of the time.
+// server. Ten megabytes of log leave the page its share of the time.
 const FIRST_DELAY = 400,
   MAX_DELAY = 8_000; // ms
 const SLICE = 12; // ms of events at once
@@ -45,7 +46,7 @@ export class Stream {
 
   async follow(abort) {
     try {
-      const res = await fetch(this.url(this.last), { headers: { Accept: "text/event-stream" }, signal: abort.signal });
+      const res = await openStream(this.url(this.last), abort.signal);
       if (res.status === 404 || res.status === 410) return this.end("gone");
       if (!res.ok) return this.lost(abort);
       this.on.state("live");
@@ -99,13 +100,7 @@ export class Stream {
       this.take(event);
       return {};
     }
-    const colon = line.indexOf(":");
-    if (colon <= 0) return event;
-    const name = line.slice(0, colon),
-      value = line.slice(line[colon + 1] === " " ? colon + 2 : colon + 1);
-    if (name === "data") event.data = event.data === undefined ? value : event.data + "\n" + value;
-    else if (name === "id" || name === "event") event[name] = value;
-    return event;
+    return field(line, event);
   }
 
   // take hands an event on, unless it was seen before the connection was lost.

@@ -1,3 +1,5 @@
+import { openStream } from "../stream.js";
+
 // Engine is the session's Docker Engine API, through the server. What it answers is another's text: never markup, never
 // longer than what is said here.
 const PATIENCE = 20_000; // ms, for an answer that is one JSON document
@@ -30,9 +32,18 @@ export class Engine {
 
   // fetch answers with a response that is fine, or throws a DockerError; AbortError where signal was.
   async fetch(method, path, query, signal, more = {}) {
+    return this.answer(() => fetch(this.url(path, query), { method, signal, ...more }));
+  }
+
+  // open is fetch for answers that stay open.
+  open(method, path, query, signal) {
+    return method === "GET" ? this.answer(() => openStream(this.url(path, query), signal)) : this.fetch(method, path, query, signal);
+  }
+
+  async answer(ask) {
     let res;
     try {
-      res = await fetch(this.url(path, query), { method, signal, ...more });
+      res = await ask();
     } catch (err) {
       if (err.name === "AbortError") throw err;
       throw new DockerError("Nobody answered.", 0);
@@ -61,7 +72,7 @@ export class Engine {
 
   // lines yields the JSON documents of a stream, one a line. opened is called when the engine has taken the request.
   async *lines(method, path, query, signal, opened) {
-    const res = await this.fetch(method, path, query, signal);
+    const res = await this.open(method, path, query, signal);
     opened?.();
     let rest = "";
     for await (const text of pieces(res.body.pipeThrough(new TextDecoderStream()), signal)) {
@@ -75,7 +86,7 @@ export class Engine {
 
   // chunks yields the bytes of a stream as they come.
   async *chunks(path, query, signal, opened) {
-    const res = await this.fetch("GET", path, query, signal);
+    const res = await this.open("GET", path, query, signal);
     opened?.();
     yield* pieces(res.body, signal);
   }

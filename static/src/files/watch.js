@@ -1,3 +1,4 @@
+import { listen } from "../stream.js";
 import { canonical, isBelow, keyOf } from "./paths.js";
 
 const FIRST_DELAY = 500,
@@ -5,8 +6,8 @@ const FIRST_DELAY = 500,
 const SETTLE = 50; // ms: what is to be watched often changes twice at once
 const MOST_ALSO = 64; // directories: the machine's own limit
 
-// Watch tells all parts of the page what changes in the machine's files, over one connection: browsers have six for a
-// server. It rests while the page is not seen, or nobody listens.
+// Watch tells all parts of the page what changes in the machine's files, over one connection. It rests while the page is not seen,
+// or nobody listens.
 export class Watch {
   constructor(store) {
     this.store = store;
@@ -15,7 +16,7 @@ export class Watch {
     this.root = null; // key of a directory that is watched with all below it
     this.wanted = new Map(); // key → {n: how many want it, always: also where it is in the root}
     document.addEventListener("visibilitychange", () => this.settle());
-    addEventListener("online", () => this.source?.readyState === EventSource.OPEN || this.settle());
+    addEventListener("online", () => this.live || this.settle());
   }
 
   // listen has f({kind, key}) called. kind: created, changed, removed; ready and overflow: read what you show anew.
@@ -61,30 +62,35 @@ export class Watch {
     clearTimeout(this.timer);
     const address = this.address();
     if (address === this.open && !again) return;
-    this.source?.close();
+    this.stream?.abort();
     this.open = address;
+    this.live = false;
     if (!address) return;
-    const source = new EventSource(address);
-    this.source = source;
-    const on = (name, f) => source.addEventListener(name, (e) => source === this.source && f(JSON.parse(e.data)));
-    on("ready", () => {
-      this.attempt = 0;
-      this.tell({ kind: "ready" });
-    });
-    on("change", (e) => this.tell({ kind: e.kind, key: e.encoded ? canonical(e.encoded) : keyOf(e.path) }));
-    on("overflow", () => this.tell({ kind: "overflow" }));
-    on("partial", () => {
-      this.partial = true;
-      this.settle();
-    });
-    on("gone", () => this.tell({ kind: "gone", key: this.root }));
-    source.onerror = () => {
-      source.close();
-      if (this.stopped || source !== this.source) return;
-      const most = Math.min(MAX_DELAY, FIRST_DELAY * 2 ** this.attempt++);
-      this.timer = setTimeout(() => this.connect(true), most * (0.5 + Math.random() / 2));
-      this.tell({ kind: "lost" });
+    const stream = new AbortController();
+    this.stream = stream;
+    const on = {
+      ready: () => {
+        this.attempt = 0;
+        this.live = true;
+        this.tell({ kind: "ready" });
+      },
+      change: (e) => this.tell({ kind: e.kind, key: e.encoded ? canonical(e.encoded) : keyOf(e.path) }),
+      overflow: () => this.tell({ kind: "overflow" }),
+      partial: () => {
+        this.partial = true;
+        this.settle();
+      },
+      gone: () => this.tell({ kind: "gone", key: this.root }),
     };
+    listen(address, on, stream.signal).catch(() => {}).then(() => this.lost(stream));
+  }
+
+  lost(stream) {
+    if (this.stopped || stream !== this.stream || stream.signal.aborted) return;
+    this.live = false;
+    const most = Math.min(MAX_DELAY, FIRST_DELAY * 2 ** this.attempt++);
+    this.timer = setTimeout(() => this.connect(true), most * (0.5 + Math.random() / 2));
+    this.tell({ kind: "lost" });
   }
 
   tell(event) {
@@ -95,7 +101,7 @@ export class Watch {
     this.stopped = true;
     clearTimeout(this.timer);
     clearTimeout(this.settling);
-    this.source?.close();
+    this.stream?.abort();
   }
 }
 
