@@ -2,6 +2,7 @@ package api
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"mime"
 	"net/http"
@@ -27,6 +28,7 @@ func (s served) answer(w http.ResponseWriter, r *http.Request) {
 	switch r.Method {
 	case http.MethodPut:
 		s.write(w, r)
+		_, _ = io.CopyN(io.Discard, r.Body, mostRefused) // whatever ends it, nobody is to tell
 	case http.MethodPost:
 		s.post(w, r)
 	case http.MethodDelete:
@@ -35,6 +37,10 @@ func (s served) answer(w http.ResponseWriter, r *http.Request) {
 		s.read(w, r)
 	}
 }
+
+// mostRefused is how much of an upload that was refused is still read, in bytes: who sends it hears why only then. One that is closed
+// in the middle is an error of the network to the server and to browsers.
+const mostRefused = 1 << 30
 
 // fileMethods are the methods of a path of a tree. HEAD comes with GET.
 var fileMethods = [...]string{http.MethodGet, http.MethodPut, http.MethodPost, http.MethodDelete}

@@ -2,11 +2,14 @@ package api_test
 
 import (
 	"archive/tar"
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"mime"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -127,4 +130,45 @@ func TestArchives(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.want(t, "PUT", "/v1/files/to?archive=tar", hostile.String(), http.StatusBadRequest)
+}
+
+// TestRefusedUploads: who uploads what is refused at once hears why, though the connection is to be closed after it.
+func TestRefusedUploads(t *testing.T) {
+	s := serve(t).withFiles(t)
+	s.want(t, "PUT", "/v1/files/there", "old", http.StatusNoContent)
+	for _, refused := range []struct {
+		path, header string
+		status       int
+	}{{"there", "If-None-Match: *", http.StatusPreconditionFailed}, {"none/x", "X: y", http.StatusNotFound}, {"?archive=tar", "X: y", http.StatusBadRequest}} {
+		conn, err := net.Dial("tcp", s.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		const size = 32 << 20
+		fmt.Fprintf(conn, "PUT /v1/files/%s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n%s\r\n\r\n", refused.path, size, refused.header)
+		if _, err := io.CopyN(conn, ones{}, size); err != nil {
+			t.Errorf("%s: %v", refused.path, err)
+		}
+		res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatalf("%s: %v", refused.path, err)
+		}
+		if res.StatusCode != refused.status {
+			t.Errorf("%s: %d, want %d", refused.path, res.StatusCode, refused.status)
+		}
+		_, _ = res.Body.Close(), conn.Close()
+	}
+	if b, err := os.ReadFile(s.path("there")); err != nil || string(b) != "old" {
+		t.Errorf("%q, %v", b, err)
+	}
+}
+
+// ones has no end, and is no archive.
+type ones struct{}
+
+func (ones) Read(b []byte) (int, error) {
+	for i := range b {
+		b[i] = 1
+	}
+	return len(b), nil
 }

@@ -1,6 +1,9 @@
 package build
 
-import "github.com/moby/buildkit/client"
+import (
+	"github.com/moby/buildkit/client"
+	"google.golang.org/grpc"
+)
 
 // For the tests.
 var (
@@ -14,6 +17,11 @@ const (
 	BuildPercent = buildPercent
 	RestAfter    = restAfter
 )
+
+// TellFull returns what adds to the error of a call that the disk at dir is full.
+func TellFull(dir string) grpc.UnaryServerInterceptor {
+	return (&Builder{o: Options{Dir: dir}}).tellFull
+}
 
 // Pace returns what marks the begin and the end of a client's stay.
 func Pace() (begin, end func()) {
