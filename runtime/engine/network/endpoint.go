@@ -161,7 +161,7 @@ func localAddresses() ([]nftables.SetElement, error) {
 		return nil, fmt.Errorf("netlink: %w", err)
 	}
 	defer nl.Close()
-	addrs, err := nl.AddrList(nil, unix.AF_INET)
+	addrs, err := whole(func() ([]netlink.Addr, error) { return nl.AddrList(nil, unix.AF_INET) })
 	if err != nil {
 		return nil, fmt.Errorf("list addresses: %w", err)
 	}

@@ -133,7 +133,9 @@ func uplinkMTU() int {
 		return 0
 	}
 	defer nl.Close()
-	routes, err := nl.RouteListFiltered(unix.AF_INET, &netlink.Route{Dst: nil}, netlink.RT_FILTER_DST)
+	routes, err := whole(func() ([]netlink.Route, error) {
+		return nl.RouteListFiltered(unix.AF_INET, &netlink.Route{Dst: nil}, netlink.RT_FILTER_DST)
+	})
 	if err != nil {
 		return 0
 	}

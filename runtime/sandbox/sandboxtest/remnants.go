@@ -2,6 +2,7 @@ package sandboxtest
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -109,6 +110,9 @@ func list(t *testing.T, dir string) []string {
 func interfaces(t *testing.T) []string {
 	t.Helper()
 	links, err := netlink.LinkList()
+	for errors.Is(err, netlink.ErrDumpInterrupted) { // something changes at the same time
+		links, err = netlink.LinkList()
+	}
 	check(t, err)
 	var names []string
 	for _, l := range links {
