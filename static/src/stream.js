@@ -79,7 +79,11 @@ export async function listen(address, on, signal) {
     for (const line of lines) {
       if (line !== "") event = field(line, event);
       else {
-        if (event.data !== undefined && !signal.aborted) on[event.event]?.(JSON.parse(event.data));
+        try {
+          if (event.data !== undefined && !signal.aborted) on[event.event]?.(JSON.parse(event.data));
+        } catch (err) {
+          reportError(err); // a fault of the page: the stream goes on
+        }
         event = {};
       }
     }

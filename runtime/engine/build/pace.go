@@ -18,11 +18,15 @@ type pace struct {
 	clients int
 	usual   int // GOGC otherwise
 	raised  bool
+	resting *time.Timer // nil: it has not been raised yet
 }
 
 func (p *pace) begin() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.resting != nil {
+		p.resting.Stop()
+	}
 	if p.clients++; !p.raised {
 		p.usual, p.raised = debug.SetGCPercent(buildPercent), true
 	}
@@ -32,7 +36,7 @@ func (p *pace) end() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.clients--; p.clients == 0 {
-		time.AfterFunc(restAfter, p.rest)
+		p.resting = time.AfterFunc(restAfter, p.rest)
 	}
 }
 

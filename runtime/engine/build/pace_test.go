@@ -33,6 +33,10 @@ func TestPace(t *testing.T) {
 		end()
 		pass(build.RestAfter / 2)
 		begin() // before it has rested
+		end()
+		pass(build.RestAfter * 3 / 4)
+		want(build.BuildPercent) // the rest is counted from the last end
+		begin()
 		pass(build.RestAfter)
 		want(build.BuildPercent)
 		end()
