@@ -100,6 +100,8 @@ export class Files {
       this.scroller.hidden = err.status === 404;
       if (!err.passing || !node.children) this.say(err.status === 404 ? "This folder is gone. Go to the one above." : err.message);
       if (err.passing) setTimeout(() => this.root === node && this.seen && this.reader.read(node), 3000);
+    } else if (err.status === 404) {
+      this.reader.soon(node.parent); // it was deleted or renamed
     } else if (!err.passing) {
       this.notices.show("files", `${shownKey(node.key)}: ${err.message}`);
     }

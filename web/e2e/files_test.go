@@ -166,6 +166,41 @@ func TestFilesAndEditor(t *testing.T) {
 	}
 }
 
+// late has the answers to requests of a method come a second late, where the address holds a word.
+func late(method, word string) step {
+	return do(fmt.Sprintf(`{
+		const real = window.realFetch ??= window.fetch;
+		window.fetch = async (url, init) => {
+			const res = await real(url, init);
+			if (init?.method === %q && String(url).includes(%q)) await new Promise((done) => setTimeout(done, 1000));
+			return res;
+		};
+	}`, method, word))
+}
+
+// TestLateAnswers: what is heard of a file before the answer to a request does not confuse its editor.
+func TestLateAnswers(t *testing.T) {
+	s, ctx := newSite(t), newBrowser(t)
+	faults := watch(t, ctx)
+	run(t, ctx, "window", look(false, 1280, 800))
+	m := s.machine(t, s.open(t, ctx))
+	m.put("root/app/notes.txt", "one\n")
+	run(t, ctx, "open", openRow("app"), openRow("notes.txt"), edits("one\n"))
+	run(t, ctx, "renamed, which is heard first", late("POST", "?rename="), choose("app", "Rename"), until(naming), keys("site"), keys(kb.Enter), visible(".document .notice"),
+		focusEditor(), chord(kb.End), insert("two\n"), until(`document.querySelector(".file-path").textContent === "/root/site/notes.txt"`), until(`!document.querySelector(".document .notice").checkVisibility()`), unsaved(true))
+	run(t, ctx, "saved under its name", chord("s"), m.holds("root/site/notes.txt", "one\ntwo\n"), unsaved(false), until(`!document.querySelector("#notices .notice")`))
+	run(t, ctx, "typed", late("GET", "/notes.txt"), insert("mine\n"), unsaved(true))
+	m.put("theirs", "theirs\n") // beside it: no half of it is read
+	if err := os.Rename(filepath.Join(m.dir, "theirs"), filepath.Join(m.dir, "root/site/notes.txt")); err != nil {
+		t.Fatal(err)
+	}
+	run(t, ctx, "a save is refused before it is seen that the file has changed", chord("s"), answer("Keep mine"), unsaved(true))
+	run(t, ctx, "the next is not", chord("s"), m.holds("root/site/notes.txt", "one\ntwo\nmine\n"), unsaved(false))
+	for _, f := range faults() {
+		t.Error(f)
+	}
+}
+
 // answer presses a button of the bar above the text.
 func answer(name string) step {
 	b := fmt.Sprintf(`[...document.querySelectorAll(".document:not([hidden]) .notice button")].find((b) => b.checkVisibility() && b.textContent === %q)`, name)

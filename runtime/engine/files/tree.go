@@ -66,7 +66,11 @@ func (t *Tree) handle(name string) (*os.File, error) {
 		return nil, err
 	}
 	defer root.Close()
-	return pathrs.OpenatInRoot(root, name)
+	h, err := pathrs.OpenatInRoot(root, name)
+	if errno := unix.Errno(0); errors.As(err, &errno) { // the library tells of its own calls, too
+		err = &fs.PathError{Op: "open", Path: name, Err: errno}
+	}
+	return h, err
 }
 
 // Open opens a regular file or a directory for reading.

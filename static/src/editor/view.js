@@ -186,12 +186,12 @@ export class FileView {
 
   async write() {
     if (!this.dirty || this.closed) return !this.closed;
-    const doc = this.view.state.doc;
+    const doc = this.view.state.doc, key = this.key;
     this.say("Saving…");
     try {
-      this.etag = await this.store.write(this.key, encode(doc.toString(), this.format), this.etag);
+      this.etag = await this.store.write(key, encode(doc.toString(), this.format), this.etag);
     } catch (err) {
-      return this.unsaved(err);
+      return key === this.key ? this.unsaved(err) : this.write(); // renamed meanwhile
     }
     this.saved = doc;
     this.missing = false;
@@ -204,11 +204,11 @@ export class FileView {
     return true;
   }
 
-  async unsaved(err) {
+  unsaved(err) {
     this.flush();
     if (err.status === 412) {
       this.say("");
-      await this.check();
+      this.check(); // not awaited: it waits for this save
     } else if (err.passing) {
       this.say("Not saved yet: nobody answers. It is kept in this browser, and saved as soon as it can be.", true);
       this.retrying = setTimeout(() => this.save(), RETRY_AFTER);
@@ -237,15 +237,15 @@ export class FileView {
   // check looks whether the file is still the one that was read.
   async check() {
     await this.saving?.catch(() => {});
-    const had = this.etag;
+    const had = this.etag, key = this.key;
     let file;
     try {
-      file = await this.store.read(this.key, { etag: had, most: MOST });
+      file = await this.store.read(key, { etag: had, most: MOST });
     } catch (err) {
-      if (err.status === 404) this.setMissing();
+      if (err.status === 404 && key === this.key) this.setMissing();
       return; // else it is looked at again when the connection is back
     }
-    if (this.closed || this.etag !== had) return; // saved meanwhile
+    if (this.closed || this.etag !== had || this.key !== key) return; // saved meanwhile, or renamed, which looks again
     if (!file) return this.missing ? this.back() : undefined;
     const found = file.bytes && decode(file.bytes);
     if (!found) return this.show(`This file is now ${file.bytes ? "binary" : bytes(file.size)}: what you see is from before.`, [["Download it", () => this.store.download(this.key)]]);
@@ -256,11 +256,16 @@ export class FileView {
     this.missing = false;
     this.hideNotice();
     this.mark();
+    this.flush();
   }
 
   // takes has what the machine has now: it is shown, or told where something else was typed.
   takes(found, etag) {
     const text = lines(found.text, found), now = this.view.state.doc.toString(), untouched = !this.dirty || this.missing && this.view.state.doc.eq(this.saved);
+    if (this.missing && !untouched && this.textOf(text).eq(this.saved)) { // it is where it was, or has another name
+      this.etag = etag;
+      return this.back();
+    }
     this.missing = false;
     if (untouched || text === now) {
       this.adopt(text, etag, found);
@@ -356,6 +361,7 @@ export class FileView {
     this.language = byName.word;
     this.view.dispatch({ effects: this.parts.language.reconfigure(byName.extensions) });
     this.describe();
+    this.check(); // that the old name is gone may have been heard first
   }
 
   goTo(line, column = 1) {
