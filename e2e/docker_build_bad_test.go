@@ -31,10 +31,10 @@ var badBuilds = []dockerCase{
 	{
 		"a step that never ends is cancelled", `cat >Dockerfile <<'E'
 FROM busybox
-RUN --mount=type=cache,id=beat,target=/c while :; do cat /proc/uptime >/c/beat; echo beat; sleep 0.1; done
+RUN --mount=type=cache,id=beat,target=/c while :; do cat /proc/uptime >/c/next; mv /c/next /c/beat; echo beat; sleep 0.1; done
 E
 		docker build --progress=plain . >o 2>&1 & for i in $(seq 200); do grep -q '[0-9] beat' o && break; sleep 0.1; done; kill -INT $!; wait $!; echo $(($? != 0)); tail -1 o | grep -qi cancel && echo cancel
-		printf 'FROM busybox\nRUN --mount=type=cache,id=beat,target=/c a=$(cat /c/beat); sleep 1; [ "$a" ] && [ "$a" = "$(cat /c/beat)" ]\n' | docker build -q - >/dev/null && echo ended`,
+		printf 'FROM busybox\nRUN --mount=type=cache,id=beat,target=/c a=$(cat /c/beat); sleep 1; echo "$a, then $(cat /c/beat)"; [ "$a" ] && [ "$a" = "$(cat /c/beat)" ]\n' | docker build --progress=plain - >o 2>&1 && echo ended || tail -20 o`,
 		"1\ncancel\nended",
 	},
 	{

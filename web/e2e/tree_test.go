@@ -165,6 +165,17 @@ func TestUpAndDownload(t *testing.T) {
 		}
 		return errors.New("big.bin is not there")
 	}))
+	run(t, ctx, "a large one that is there: asked before it is sent", do(`{
+		const { send } = XMLHttpRequest.prototype;
+		window.sent = 0;
+		XMLHttpRequest.prototype.send = function (body) { window.sent++; return send.call(this, body); };
+	}`), until(fileRow("big.bin")), chromedp.SetUploadFiles(chromedp.CSS(`#files input[type=file]`), []string{big}), visible("dialog.ask"), until(`window.sent === 0`),
+		click("dialog.ask .danger"), until(`document.querySelector(".upload.done")`), until(`window.sent === 1`))
+	run(t, ctx, "more than the disk", do(fmt.Sprintf(`{
+		const data = new DataTransfer(), mega = new Blob([new Uint8Array(1 << 20)]);
+		data.items.add(new File(Array(%d).fill(mega), "huge.bin"));
+		document.querySelector(".filetree").dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
+	}`, 3<<10)), until(`document.querySelector("#notices .notice")?.innerText.includes("nothing was uploaded")`), until(`window.sent === 1`))
 	run(t, ctx, "download", choose("up.txt", "Download"), m.eventually(func() error {
 		if b, err := os.ReadFile(filepath.Join(saved, "up.txt")); err != nil || string(b) != "newer\n" {
 			return fmt.Errorf("saved %q, %w", b, err)

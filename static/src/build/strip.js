@@ -18,7 +18,7 @@ export class Strip {
     this.cancel = button("cancel", "Cancel the build", () => this.on.cancel(), "danger");
     this.warnings = button("", "", () => this.on.warnings(), "warn");
     this.run = button("run it", "", () => this.on.run(this.command()));
-    this.look = button("look inside", "Look inside the image, layer by layer", () => this.on.look(this.model.head.image));
+    this.look = button("inspect", "Look inside the image, layer by layer", () => this.on.look(this.model.head.image));
     this.whole = el("a", { class: "whole", title: "The log of all steps, as docker build --progress=plain prints it" }, "whole log ↓");
     this.bar = el("div", { class: "strip-bar", "aria-hidden": "true" }, (this.fill = el("i")));
     this.node = el(

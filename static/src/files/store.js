@@ -71,6 +71,17 @@ export class Store {
     }
   }
 
+  // has says whether there is a file. A folder of that name is an error.
+  async has(key) {
+    try {
+      await this.read(key, { most: 0 });
+      return true;
+    } catch (err) {
+      if (err.status === 404) return false;
+      throw err;
+    }
+  }
+
   // write returns the new etag; null from a sandbox of an older server, which has none. etag: the version that it replaces; "": there must be none; null: whatever there is.
   async write(key, bytes, etag) {
     const headers = { "Content-Type": "application/octet-stream" };

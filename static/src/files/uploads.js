@@ -3,6 +3,7 @@ import { join, shown, shownKey } from "./paths.js";
 
 const MOST_FILES = 10_000; // of one drop
 const GONE = 4000; // ms that a finished upload is still shown
+const LARGE = 1 << 20; // bytes: of more than that is asked first whether there is one; less is as quickly refused as asked
 
 // Uploads sends the visitor's own files, one after another, and shows how far it is.
 export class Uploads {
@@ -51,6 +52,8 @@ export class Uploads {
 
   async run(folder, items) {
     const total = items.reduce((n, i) => n + (i.file?.size ?? 0), 0), stop = new AbortController();
+    const disk = this.files.session.limits.disk_bytes;
+    if (disk && total > disk) throw new Error(`These are ${bytes(total)}, and this machine's disk has ${bytes(disk)}: nothing was uploaded.`);
     this.stopper = stop;
     const words = el("span", {}), bar = el("progress", { max: Math.max(1, total), value: 0, "aria-label": "Upload" });
     const row = el("div", { class: "upload" }, words, el("button", { type: "button", class: "quiet small", onclick: () => stop.abort() }, "Stop"), bar);
@@ -83,16 +86,20 @@ export class Uploads {
 
   // one sends a file. all: what the visitor has said about files that are there: null, "replace".
   async one(key, file, all, signal, progress) {
-    try {
-      await this.files.store.upload(key, file, { replace: all === "replace", progress, signal });
-    } catch (err) {
-      if (err.status !== 412) throw err;
-      const yes = await confirmIn({ title: `Replace ${shown(file.name)}?`, text: "There is a file of that name in this folder. If there are more of this upload, they are replaced too.", yes: "Replace" });
-      if (!yes) throw new DOMException("stopped", "AbortError");
-      await this.files.store.upload(key, file, { replace: true, progress, signal });
-      return "replace";
+    const { store } = this.files;
+    const send = (replace) => store.upload(key, file, { replace, progress, signal });
+    if (all === "replace" || file.size <= LARGE || !(await store.has(key))) {
+      try {
+        await send(all === "replace");
+        return all;
+      } catch (err) {
+        if (err.status !== 412) throw err;
+      }
     }
-    return all;
+    const yes = await confirmIn({ title: `Replace ${shown(file.name)}?`, text: "There is a file of that name in this folder. If there are more of this upload, they are replaced too.", yes: "Replace" });
+    if (!yes) throw new DOMException("stopped", "AbortError");
+    await send(true);
+    return "replace";
   }
 
   stop() {
