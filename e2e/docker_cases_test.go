@@ -35,7 +35,7 @@ var dockerCases = []dockerCase{
 	{"run --cap-add", `docker run --rm --cap-add SYS_PTRACE busybox sh -c 'grep CapBnd /proc/self/status'`, "CapBnd:\t00000000a80c25fb"},
 	{"run --cap-drop", `docker run --rm --cap-drop ALL busybox sh -c 'grep CapBnd /proc/self/status'`, "CapBnd:\t0000000000000000"},
 	{"run --sysctl", `docker run --rm --sysctl net.ipv4.ip_unprivileged_port_start=80 busybox cat /proc/sys/net/ipv4/ip_unprivileged_port_start`, "80"},
-	{"run --add-host", `docker run --rm --add-host db:10.1.2.3 busybox grep db /etc/hosts`, "10.1.2.3\tdb"},
+	{"run --add-host", `docker run --rm --add-host db:10.1.2.3 busybox grep -w db /etc/hosts`, "10.1.2.3\tdb"},
 	{"run --network none", `docker run --rm --network none busybox ip -o link | wc -l`, "1"},
 	{"run --network host", `docker run --rm --network host busybox hostname; hostname`, "debian\ndebian"},
 	{"run --pid host", `docker run --rm --pid host busybox sh -c 'cat /proc/1/comm'; cat /proc/1/comm`, "docker-init\ndocker-init"},

@@ -139,7 +139,7 @@ func TestStory(t *testing.T) {
 	b.picture("story-7-running")
 	session, port := b.eval("location.href"), b.eval(`document.querySelector("#ports a").href`)
 	b.do("open it", chromedp.Navigate(port), until(`document.body?.innerText.includes("Hello from a container!")`), chromedp.Navigate(session), visible(".xterm-rows"))
-	b.do("look inside", script(`document.dispatchEvent(new CustomEvent("berth:open-panel", {detail: {panel: "build"}}))`), buildSays("built in"), press("#dock-build .strip button", "look inside"), until(`document.querySelector(".inspector h2").textContent === "app:latest"`), until(`document.querySelector(".inspect-facts")?.textContent.match(/wasted 19 MB/)`),
+	b.do("look inside", script(`document.dispatchEvent(new CustomEvent("berth:open-panel", {detail: {panel: "build"}}))`), buildSays("built in"), press("#dock-build .strip button", "inspect"), until(`document.querySelector(".inspector h2").textContent === "app:latest"`), until(`document.querySelector(".inspect-facts")?.textContent.match(/wasted 19 MB/)`),
 		until(`[...document.querySelectorAll(".inspector .step")].some((r) => r.innerText.includes("head -c 20000000"))`))
 	b.picture("story-8-layers")
 	b.do("what would make it smaller", click(".tab-smaller"), until(`document.querySelector(".advice").innerText.includes("/var/cache/junk")`))
@@ -148,7 +148,7 @@ func TestStory(t *testing.T) {
 	b.long("built again", until(`document.querySelector("#dock-build .builds li").innerText.includes("s") && !document.querySelector("#dock-build .strip.is-running")`), buildSays("built in"))
 	b.do("compare", script(`document.querySelector("#dock-build .builds li:nth-child(2) [aria-label^=Compare]").click()`), until(`document.querySelector(".verdict")?.innerText.includes("19 MB smaller")`))
 	b.picture("story-10-compared")
-	b.do("look inside again", press("#dock-build .strip button", "look inside"), until(`document.querySelector(".inspect-facts") && !document.querySelector(".inspect-facts").textContent.match(/wasted [0-9]+ MB/)`))
+	b.do("look inside again", press("#dock-build .strip button", "inspect"), until(`document.querySelector(".inspect-facts") && !document.querySelector(".inspect-facts").textContent.match(/wasted [0-9]+ MB/)`))
 	b.picture("story-11-mended")
 	close(b.faults)
 	for f := range b.faults {

@@ -138,6 +138,6 @@ func (m *machine) output(ctx context.Context, enough func([]byte) bool) error {
 }
 
 // client of another process: its address and identity.
-func (b *bench) reach(m *machine, token string) []string {
-	return []string{b.server.url, token, string(m.id)}
+func (b *bench) reach(m *machine) []string {
+	return []string{b.server.url, b.server.token, string(m.id)}
 }

@@ -132,11 +132,7 @@ type flood struct {
 }
 
 func (b *bench) startNeighbour(ctx context.Context, m *machine) (*flood, error) {
-	token, err := os.ReadFile(b.dir + "/data/admin.token")
-	if err != nil {
-		return nil, err
-	}
-	cmd := exec.CommandContext(ctx, "/proc/self/exe", append([]string{"neighbour"}, b.reach(m, string(token))...)...)
+	cmd := exec.CommandContext(ctx, "/proc/self/exe", append([]string{"neighbour"}, b.reach(m)...)...)
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err

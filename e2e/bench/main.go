@@ -41,7 +41,7 @@ func main() {
 	flag.IntVar(&o.idle, "idle", 50, "idle sessions")
 	flag.IntVar(&o.burst, "burst", 30, "sessions opened at once")
 	flag.BoolVar(&o.verbose, "v", false, "show the server's log")
-	flag.StringVar(&o.only, "only", "", "measure only: starts, echo, throughput, docker, build, typing, burst or idle")
+	flag.StringVar(&o.only, "only", "", "measure only: starts, echo, throughput, docker, build, typing, inspector, burst or idle")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM, unix.SIGINT)
 	code, err := run(ctx, o, flag.Args())
@@ -116,7 +116,7 @@ func measure(ctx context.Context, o options, r *report) (err error) {
 	for _, step := range []struct {
 		name string
 		do   func(context.Context, *report) error
-	}{{"starts", b.starts}, {"echo", b.echo}, {"throughput", b.throughput}, {"docker", b.dockerHost}, {"build", b.builds}, {"typing", b.buildsBesideTyping}, {"burst", b.burst}, {"idle", b.idle}} {
+	}{{"starts", b.starts}, {"echo", b.echo}, {"throughput", b.throughput}, {"docker", b.dockerHost}, {"build", b.builds}, {"typing", b.buildsBesideTyping}, {"inspector", b.inspector}, {"burst", b.burst}, {"idle", b.idle}} {
 		if o.only != "" && o.only != step.name {
 			continue
 		}

@@ -39,6 +39,7 @@ type server struct {
 	dir    string
 	cmd    *exec.Cmd
 	url    string
+	token  string // the administrator's
 	log    *bytes.Buffer
 	client *client.Client
 }
@@ -73,7 +74,8 @@ func startServer(ctx context.Context, bin, images, dir string, verbose bool) (*s
 	if err != nil {
 		return nil, errors.Join(err, s.stop())
 	}
-	s.client, err = client.New(s.url, strings.TrimSpace(string(token)))
+	s.token = strings.TrimSpace(string(token))
+	s.client, err = client.New(s.url, s.token)
 	return s, err
 }
 

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -30,11 +31,14 @@ type Cgroups struct {
 	Unified bool
 	// dirs maps controllers to the directory of their hierarchy; on version 2 they are all Root.
 	dirs map[string]string
+
+	mu   sync.Mutex
+	held map[string]struct{} // groups of containers that are started, or about to be
 }
 
 // FindCgroups looks at what is mounted at root.
 func FindCgroups(root string) (*Cgroups, error) {
-	c := &Cgroups{Root: root, dirs: map[string]string{}}
+	c := &Cgroups{Root: root, dirs: map[string]string{}, held: map[string]struct{}{}}
 	if b, err := os.ReadFile(filepath.Join(root, "cgroup.controllers")); err == nil {
 		c.Unified = true
 		for name := range strings.FieldsSeq(string(b)) {
@@ -163,8 +167,16 @@ func (c *Cgroups) Processes(group string) ([]int, error) {
 	return nil, nil
 }
 
+// hold keeps the groups above a group until Remove: runc makes what is missing of them one by one, and must not find one gone
+// that it has just seen or made.
+func (c *Cgroups) hold(group string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.held[group] = struct{}{}
+}
+
 // Remove ends what still runs in a group and removes it, with the groups that were made below it and those above it, up to
-// the payload, that are empty then. A group that is not there is none to remove.
+// the payload, that no container needs. A group that is not there is none to remove.
 func (c *Cgroups) Remove(ctx context.Context, group string) error {
 	if !strings.HasPrefix(group, boot.Payload+"/") || filepath.Clean(group) != group {
 		return fmt.Errorf("control group %q is not a container's", group)
@@ -172,13 +184,26 @@ func (c *Cgroups) Remove(ctx context.Context, group string) error {
 	var failed error
 	for _, dir := range c.all(group) {
 		failed = errors.Join(failed, removeGroup(ctx, dir))
-		for up := filepath.Dir(dir); filepath.Base(up) != filepath.Base(boot.Payload); up = filepath.Dir(up) {
-			if unix.Rmdir(up) != nil {
-				break // in use by another container
-			}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.held, group)
+	for up := filepath.Dir(group); up != boot.Payload && !c.needs(up); up = filepath.Dir(up) {
+		for _, dir := range c.all(up) {
+			_ = unix.Rmdir(dir) // in use by something that a container has made
 		}
 	}
 	return failed
+}
+
+// needs says whether a container that is held is below a group.
+func (c *Cgroups) needs(group string) bool {
+	for held := range c.held {
+		if strings.HasPrefix(held, group+"/") {
+			return true
+		}
+	}
+	return false
 }
 
 func removeGroup(ctx context.Context, dir string) error {

@@ -1,6 +1,8 @@
 package oci_test
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
@@ -92,5 +94,35 @@ func TestRemoveIsOfContainersOnly(t *testing.T) {
 	}
 	if err := g.Remove(t.Context(), boot.Payload+"/not-there"); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestRemoveLeavesWhatOthersNeed: runc makes the groups above a container's one after the other, beside others that end.
+func TestRemoveLeavesWhatOthersNeed(t *testing.T) {
+	g := tree(t, map[string]string{"memory/payload/keep": "", "pids/payload/keep": ""})
+	first, second := boot.Payload+"/build/steps/first", boot.Payload+"/build/second"
+	build := []string{filepath.Join(g.Root, "memory/payload/build"), filepath.Join(g.Root, "pids/payload/build")}
+	for _, dir := range build {
+		if err := os.MkdirAll(filepath.Join(dir, "steps/first"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	g.Hold(first)
+	g.Hold(second) // runc has not made it yet
+	if err := g.Remove(t.Context(), first); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range build {
+		if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
+			t.Errorf("%s: %v, %v: want nothing in it", dir, entries, err)
+		}
+	}
+	if err := g.Remove(t.Context(), second); err != nil { // it has never been made
+		t.Fatal(err)
+	}
+	for _, dir := range build {
+		if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: %v: want it gone", dir, err)
+		}
 	}
 }

@@ -7,3 +7,6 @@ var (
 	CompileFilter = compileFilter
 	SetSeccomp    = setSeccomp
 )
+
+// Hold is what Start does before it runs runc.
+func (c *Cgroups) Hold(group string) { c.hold(group) }

@@ -40,6 +40,7 @@ func (r *Runtime) Start(ctx context.Context, id, bundle string, spec *specs.Spec
 		defer null.Close()
 		files, args = []*os.File{null, null, null}, append(args, "--console-socket", tty.path)
 	}
+	r.Cgroups.hold(m.group)
 	since := r.Reaper.Now()
 	if err := r.command(ctx, files, append(args, id)...); err != nil {
 		return nil, nil, err
