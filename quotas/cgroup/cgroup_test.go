@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	goruntime "runtime"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -258,4 +259,34 @@ func BenchmarkUsage(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// TestServersComeAndGo: servers of one host have a directory above theirs in common, which the last that ends removes.
+func TestServersComeAndGo(t *testing.T) {
+	instance(t) // skips, and counts what is left
+	var servers sync.WaitGroup
+	for i := range 4 {
+		host, err := cgroup.Detect("/sys/fs/cgroup")
+		if err != nil {
+			t.Fatal(err)
+		}
+		in, err := host.Instance(fmt.Sprintf("test-%d-%d", os.Getpid(), i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = in.Release() })
+		servers.Go(func() {
+			for range 50 {
+				g, err := in.Create(t.Context(), "s", limits, mappedRoot, mappedRoot)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if err := errors.Join(g.Remove(t.Context()), in.Release()); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	servers.Wait()
 }

@@ -93,11 +93,26 @@ func (in *Instance) Release() error {
 	return errors.Join(errs...)
 }
 
+// prepareTries bounds prepare. What makes a try fail does so once: another server that ends takes the directory away that both
+// are in, until this one has its own there; and systemd takes controllers that no unit of its own wants away from the
+// children of the root, until a grandchild has them.
+const prepareTries = 5
+
 // prepare makes the instance's directories and opens them for children. Both are cheap when done already.
-func (in *Instance) prepare() error {
+func (in *Instance) prepare() (err error) {
+	do := in.prepareV1
 	if in.host.Version == 2 {
-		return in.prepareV2()
+		do = in.prepareV2
 	}
+	for range prepareTries {
+		if err = do(); !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.ENODEV) && !errors.Is(err, errTaken) {
+			break
+		}
+	}
+	return err
+}
+
+func (in *Instance) prepareV1() error {
 	for _, d := range in.dirs() {
 		for _, path := range []string{filepath.Dir(d.Path), d.Path} {
 			if err := mkdir(path); err != nil {
@@ -113,9 +128,7 @@ func (in *Instance) prepare() error {
 	return nil
 }
 
-// handOnTries bounds prepareV2. systemd takes controllers that no unit of its own wants away from the children of the root;
-// it can do so only until a grandchild has them, so the second try is the last that matters.
-const handOnTries = 5
+var errTaken = errors.New("something takes controllers away again")
 
 // prepareV2 makes every level hand the controllers on, from the highest that is ours to write.
 func (in *Instance) prepareV2() error {
@@ -125,17 +138,13 @@ func (in *Instance) prepareV2() error {
 		}
 	}
 	dir := in.dirs()[0].Path
-	var err error
-	for range handOnTries {
-		if err = in.handOn(dir); err != nil && !errors.Is(err, unix.ENOENT) { // ENOENT: taken away between two writes
-			return err
-		}
-		if err == nil && hasAll(readFields(filepath.Join(dir, "cgroup.subtree_control")), Needed) {
-			return nil
-		}
+	if err := in.handOn(dir); err != nil {
+		return err
 	}
-	return errors.Join(fmt.Errorf("%s does not get the controllers %s: something takes them away again", dir,
-		strings.Join(Needed, ", ")), err)
+	if !hasAll(readFields(filepath.Join(dir, "cgroup.subtree_control")), Needed) {
+		return fmt.Errorf("%s does not get the controllers %s: %w", dir, strings.Join(Needed, ", "), errTaken)
+	}
+	return nil
 }
 
 func (in *Instance) handOn(dir string) error {
