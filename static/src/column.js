@@ -1,7 +1,7 @@
 import { byId } from "./dom.js";
 import { pref, setPref } from "./prefs.js";
 
-const LEAST = 160,
+const LEAST = 188, // all buttons above the tree are seen
   FIRST = 240,
   STEP = 24,
   SHELL_LEAST = 320; // px
@@ -84,9 +84,10 @@ export class Column {
 
   resizable() {
     const { grip, node } = this;
-    let width = Number(pref("files-width")) || FIRST;
+    let wanted = Number(pref("files-width")) || FIRST, width;
     const set = (px, keep) => {
       const most = Math.max(LEAST, innerWidth - SHELL_LEAST);
+      wanted = px;
       width = Math.round(Math.min(most, Math.max(LEAST, px)));
       node.style.setProperty("--files", `${width}px`);
       grip.setAttribute("aria-valuemin", LEAST);
@@ -94,8 +95,8 @@ export class Column {
       grip.setAttribute("aria-valuenow", width);
       if (keep) setPref("files-width", String(width));
     };
-    set(width);
-    addEventListener("resize", () => set(width));
+    set(wanted);
+    addEventListener("resize", () => set(wanted)); // a window that was narrow for a while has it as it was
     grip.addEventListener("pointerdown", (e) => {
       e.preventDefault();
       grip.setPointerCapture(e.pointerId);

@@ -75,7 +75,8 @@ func TestTree(t *testing.T) {
 	run(t, ctx, "up and home again", tool("The folder above"), tree("root"), choose("root", "Show only this folder"), tree("site", ".profile"))
 	run(t, ctx, "fold, reload, unfold", click("#files-fold"), until(`!document.getElementById("files").checkVisibility()`), chromedp.Reload(), visible("#files-open"), until(`!document.getElementById("files").checkVisibility()`), click("#files-open"), tree("site", ".profile"),
 		openRow("site"), tree("site", "Dockerfile", "gone.mod", "main.go", ".profile"), chromedp.Reload(), tree("site", "Dockerfile", "gone.mod", "main.go", ".profile"))
-	run(t, ctx, "its width is kept", do(`document.getElementById("files-grip").focus()`), keys(kb.ArrowRight), until(`document.getElementById("files").clientWidth > 255`), chromedp.Reload(), visible(".filetree"), until(`document.getElementById("files").clientWidth > 255`))
+	run(t, ctx, "its width is kept", do(`document.getElementById("files-grip").focus()`), keys(kb.ArrowRight), until(`document.getElementById("files").clientWidth > 255`), chromedp.Reload(), visible(".filetree"), until(`document.getElementById("files").clientWidth > 255`),
+		look(false, 400, 800), look(false, 1280, 800), until(`document.getElementById("files").clientWidth > 255`))
 	for _, f := range faults() {
 		t.Error(f)
 	}
