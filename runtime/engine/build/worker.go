@@ -36,6 +36,7 @@ import (
 	"github.com/moby/buildkit/worker/label"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	bolt "go.etcd.io/bbolt"
 	"berth/runtime/engine/image"
 )
 
@@ -56,6 +57,10 @@ func newWorker(ctx context.Context, o Options, e *executor, hosts docker.Registr
 	md, err := metadata.NewStore(filepath.Join(o.Dir, "metadata.db"))
 	if err != nil {
 		return nil, err
+	}
+	// Like the history: the disk is gone with the sandbox, and a build of which nothing has changed commits fifty times.
+	if err := md.DB().View(func(tx *bolt.Tx) error { tx.DB().NoSync = true; return nil }); err != nil {
+		return nil, errors.Join(err, md.Close())
 	}
 	db := o.Images.Metadata()
 	blobs := containerdsnapshot.NewContentStore(allBlobs{db.ContentStore(), o.Images}, image.Namespace)
