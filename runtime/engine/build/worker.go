@@ -35,8 +35,8 @@ import (
 	"github.com/moby/buildkit/worker/base"
 	"github.com/moby/buildkit/worker/label"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-
 	bolt "go.etcd.io/bbolt"
+
 	"berth/runtime/engine/image"
 )
 
